@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// error: why an operation gave no value, in 32 bytes that can be copied, compared and logged without an allocation.
+//
+// `code` says what happened, in holdfast's own category (errc) or in the callee's domain (core/error_domain.hpp).
+// `kind` is its verdict. `retry_after` is how long to stay away, zero when nobody said. `attempts` counts the attempts
+// that were begun. `tier` is the fallback tier that failed.
+//
+// Questions are asked through std::error_condition: `e.code == failure::transient`.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <system_error>
+#include <type_traits>
+
+#include "holdfast/core/fixed_text.hpp"
+#include "holdfast/core/verdict.hpp"
+
+namespace holdfast {
+
+// holdfast's own reasons. The numbers are stable: they appear in logs as HF-<number>.
+enum class errc : std::uint16_t {
+  breaker_open = 1,
+  breaker_isolated = 2,
+  probe_quota = 3,
+  rate_limited = 4,
+  bulkhead_full = 5,
+  bulkhead_timeout = 6,
+  deadline_exceeded = 7,
+  deadline_infeasible = 8,
+  retry_budget_exhausted = 9,
+  attempts_exhausted = 10,
+  hedge_lost = 11,
+  fallback_exhausted = 12,
+  cancelled = 13,
+  attempt_timeout = 14,
+  not_idempotent = 15,
+  callee_threw = 16,
+  closed = 17,
+};
+
+// The conditions that people ask about; one for each verdict that is an error.
+enum class failure : std::uint8_t { transient = 1, throttled, timeout, permanent, cancelled, rejected, stale };
+
+const std::error_category& holdfast_category() noexcept;
+const std::error_category& failure_category() noexcept;
+
+inline std::error_code make_error_code(errc code) noexcept {
+  return {static_cast<int>(code), holdfast_category()};
+}
+inline std::error_condition make_error_condition(failure kind) noexcept {
+  return {static_cast<int>(kind), failure_category()};
+}
+
+// The verdict of holdfast's own reasons. All that a policy refuses before the call is `rejected`.
+constexpr verdict verdict_of(errc code) noexcept {
+  switch (code) {
+    case errc::breaker_open:
+    case errc::breaker_isolated:
+    case errc::probe_quota:
+    case errc::rate_limited:
+    case errc::bulkhead_full:
+    case errc::bulkhead_timeout:
+    case errc::retry_budget_exhausted:
+    case errc::not_idempotent:
+    case errc::closed: return verdict::rejected;
+    case errc::deadline_exceeded:
+    case errc::deadline_infeasible:
+    case errc::attempt_timeout: return verdict::timeout;
+    case errc::hedge_lost:
+    case errc::cancelled: return verdict::cancelled;
+    case errc::attempts_exhausted:
+    case errc::fallback_exhausted:
+    case errc::callee_threw: return verdict::transient;
+  }
+  return verdict::permanent;
+}
+
+struct error {
+  std::error_code code{};
+  std::chrono::nanoseconds retry_after{0};
+  std::uint16_t attempts = 0;
+  std::uint8_t tier = 0;
+  verdict kind = verdict::permanent;
+
+  error() noexcept = default;
+  error(std::error_code why, verdict meaning, std::chrono::nanoseconds hint = {}) noexcept
+      : code(why), retry_after(hint), kind(meaning) {}
+  error(errc why, std::chrono::nanoseconds hint = {}) noexcept  // NOLINT(google-explicit-constructor)
+      : code(make_error_code(why)), retry_after(hint), kind(verdict_of(why)) {}
+
+  friend bool operator==(const error&, const error&) noexcept = default;
+};
+static_assert(std::is_trivially_copyable_v<error> && sizeof(error) <= 32);
+
+// Who was called for what: travels beside an error, in fixed space, and is written to the log with it.
+struct error_context {
+  fixed_text<31> operation{};
+  fixed_text<31> instance{};
+  fixed_text<15> region{};
+  fixed_text<64> correlation_id{};
+};
+static_assert(std::is_trivially_copyable_v<error_context>);
+
+}  // namespace holdfast
+
+template <>
+struct std::is_error_code_enum<holdfast::errc> : std::true_type {};
+template <>
+struct std::is_error_condition_enum<holdfast::failure> : std::true_type {};

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// splitmix64: the small seeded generator behind jitter and sampling. Not for secrets.
+//
+//   operation    guarantee    caller       allocates
+//   operator()   wait-free    one thread   never
+//
+// Sixty-four bits of state, every seed is good, equal seeds give equal sequences: a run is repeated by its seed.
+// Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+
+namespace holdfast {
+
+// Anything that yields 64 uniformly random bits a call.
+template <class G>
+concept random_bits = requires(G g) {
+  { g() } -> std::same_as<std::uint64_t>;
+};
+
+// One step of the mix, for hashing a counter or an id into a random word.
+constexpr std::uint64_t splitmix64_mix(std::uint64_t x) noexcept {
+  x += 0x9E3779B97F4A7C15U;
+  x = (x ^ (x >> 30U)) * 0xBF58476D1CE4E5B9U;
+  x = (x ^ (x >> 27U)) * 0x94D049BB133111EBU;
+  return x ^ (x >> 31U);
+}
+
+class splitmix64 {
+ public:
+  using result_type = std::uint64_t;
+  constexpr explicit splitmix64(std::uint64_t seed) noexcept : state_(seed) {}
+  constexpr std::uint64_t operator()() noexcept {
+    const std::uint64_t out = splitmix64_mix(state_);
+    state_ += 0x9E3779B97F4A7C15U;
+    return out;
+  }
+  static constexpr std::uint64_t min() noexcept { return 0; }
+  static constexpr std::uint64_t max() noexcept { return ~std::uint64_t{0}; }
+
+ private:
+  std::uint64_t state_;
+};
+
+// Uniform in [0, bound]; the multiply-shift of Lemire 2019, whose bias (below bound / 2^64) no jitter can show.
+template <random_bits G>
+constexpr std::uint64_t uniform_up_to(G& bits, std::uint64_t bound) noexcept {
+  if (bound == ~std::uint64_t{0}) return bits();
+  __extension__ using wide = unsigned __int128;
+  return static_cast<std::uint64_t>((static_cast<wide>(bits()) * (bound + 1)) >> 64U);
+}
+
+}  // namespace holdfast

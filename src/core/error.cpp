@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#include "holdfast/core/error.hpp"
+
+#include <string>
+
+#include "holdfast/core/error_domain.hpp"
+
+namespace holdfast {
+namespace {
+
+const char* text_of(errc code) noexcept {
+  switch (code) {
+    case errc::breaker_open: return "circuit breaker is open";
+    case errc::breaker_isolated: return "circuit breaker is isolated by hand";
+    case errc::probe_quota: return "circuit breaker is half-open and all its probes are out";
+    case errc::rate_limited: return "rate limit reached";
+    case errc::bulkhead_full: return "bulkhead is full";
+    case errc::bulkhead_timeout: return "no bulkhead permit before the deadline";
+    case errc::deadline_exceeded: return "deadline exceeded";
+    case errc::deadline_infeasible: return "the next attempt could not end before the deadline";
+    case errc::retry_budget_exhausted: return "retry budget exhausted";
+    case errc::attempts_exhausted: return "all attempts failed";
+    case errc::hedge_lost: return "another hedge won";
+    case errc::fallback_exhausted: return "no fallback tier answered";
+    case errc::cancelled: return "cancelled by the caller";
+    case errc::attempt_timeout: return "attempt timed out";
+    case errc::not_idempotent: return "operation is not idempotent and may have been carried out";
+    case errc::callee_threw: return "callee threw an exception of no known type";
+    case errc::closed: return "closed";
+  }
+  return "unknown holdfast error";
+}
+
+class own_category final : public std::error_category {
+ public:
+  [[nodiscard]] const char* name() const noexcept override { return "holdfast"; }
+  [[nodiscard]] std::string message(int value) const override { return text_of(static_cast<errc>(value)); }
+  [[nodiscard]] std::error_condition default_error_condition(int value) const noexcept override {
+    return {value, *this};
+  }
+};
+
+constexpr failure failure_of(verdict v) noexcept {
+  switch (v) {
+    case verdict::transient: return failure::transient;
+    case verdict::throttled: return failure::throttled;
+    case verdict::timeout: return failure::timeout;
+    case verdict::permanent: return failure::permanent;
+    case verdict::cancelled: return failure::cancelled;
+    case verdict::rejected: return failure::rejected;
+    case verdict::stale: return failure::stale;
+    case verdict::ok: break;
+  }
+  return failure{};
+}
+
+// A condition holds for any code, of any domain, whose verdict is the one asked for.
+class condition_category final : public std::error_category {
+ public:
+  [[nodiscard]] const char* name() const noexcept override { return "holdfast.failure"; }
+  [[nodiscard]] std::string message(int value) const override {
+    switch (static_cast<failure>(value)) {
+      case failure::transient: return "transient failure";
+      case failure::throttled: return "throttled by the callee";
+      case failure::timeout: return "timed out";
+      case failure::permanent: return "permanent failure";
+      case failure::cancelled: return "cancelled";
+      case failure::rejected: return "rejected before the call";
+      case failure::stale: return "answered too late";
+    }
+    return "unknown failure";
+  }
+  [[nodiscard]] bool equivalent(const std::error_code& code, int condition) const noexcept override {
+    return static_cast<int>(failure_of(verdict_of(code))) == condition;
+  }
+};
+
+}  // namespace
+
+const std::error_category& holdfast_category() noexcept {
+  static const own_category category;
+  return category;
+}
+
+const std::error_category& failure_category() noexcept {
+  static const condition_category category;
+  return category;
+}
+
+}  // namespace holdfast
