@@ -3,7 +3,9 @@
 //
 // `code` says what happened, in holdfast's own category (errc) or in the callee's domain (core/error_domain.hpp).
 // `kind` is its verdict. `retry_after` is how long to stay away, zero when nobody said. `attempts` counts the attempts
-// that were begun. `tier` is the fallback tier that failed.
+// that reached the callee. `stopped_by` is the guard that forbade another attempt (errc{} when none had to). `tier` is
+// the fallback tier that failed. `not_sent` says that the callee certainly saw nothing, so that even an operation that
+// is not idempotent may be repeated.
 //
 // Questions are asked through std::error_condition: `e.code == failure::transient`.
 #pragma once
@@ -80,14 +82,16 @@ struct error {
   std::error_code code{};
   std::chrono::nanoseconds retry_after{0};
   std::uint16_t attempts = 0;
+  errc stopped_by{};
   std::uint8_t tier = 0;
   verdict kind = verdict::permanent;
+  bool not_sent = false;
 
   error() noexcept = default;
   error(std::error_code why, verdict meaning, std::chrono::nanoseconds hint = {}) noexcept
       : code(why), retry_after(hint), kind(meaning) {}
   error(errc why, std::chrono::nanoseconds hint = {}) noexcept  // NOLINT(google-explicit-constructor)
-      : code(make_error_code(why)), retry_after(hint), kind(verdict_of(why)) {}
+      : code(make_error_code(why)), retry_after(hint), kind(verdict_of(why)), not_sent(kind == verdict::rejected) {}
 
   friend bool operator==(const error&, const error&) noexcept = default;
 };
