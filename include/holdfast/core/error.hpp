@@ -3,9 +3,9 @@
 //
 // `code` says what happened, in holdfast's own category (errc) or in the callee's domain (core/error_domain.hpp).
 // `kind` is its verdict. `retry_after` is how long to stay away, zero when nobody said. `attempts` counts the attempts
-// that reached the callee. `stopped_by` is the guard that forbade another attempt (errc{} when none had to). `tier` is
-// the fallback tier that failed. `not_sent` says that the callee certainly saw nothing, so that even an operation that
-// is not idempotent may be repeated.
+// that reached the callee. `stopped_by` is the guard that forbade another one (errc{} when none had to). `tier` is the
+// fallback tier that failed. `not_sent` says that the callee certainly saw nothing, so that even an operation that is
+// not idempotent may be repeated.
 //
 // Questions are asked through std::error_condition: `e.code == failure::transient`.
 #pragma once
