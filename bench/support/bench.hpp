@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// What every benchmark suite shares: the naming rule, pinning, the check of what was measured.
+//
+// A suite is one file, bench/<stem>_bench.cpp, and one executable, bench_<stem>. Each row is named
+//
+//     <stem>/<case>/<contender>          spsc_queue/u64_1024_stream/boost_fixed
+//
+//   case        what is done, the same for every contender; described in bench/suites.json
+//   contender   holdfast or holdfast_<variant>: ours; floor_<what>: a limit of the machine or of the method, not a
+//               rival; any other name: a peer, called as its package is
+//   measure     SetItemsProcessed() given: items per second, more is better. Not given: time per iteration, less is
+//               better. Counters ending in _ns (p99_ns) become measures of their own, less is better.
+//   goal        a line in bench/goals.json
+//
+// The rules: peers are rows of the same process, registered beside ours with the same function template; what came out
+// is checked in every sample (fail() makes the program end with 1); waiting loops yield; every loop is bounded by the
+// benchmark's own iteration count. Registration is by add() inside one static registrar per file:
+//
+//     const bool registered = [] {
+//       bench::add("circuit_breaker", "admit_closed_1_thread", "holdfast", admit<holdfast_breaker>);
+//       bench::add("circuit_breaker", "admit_closed_2_threads", "std_mutex", admit<mutex_breaker>)->Threads(2);
+//       return true;
+//     }();
+//
+// Time is always wall time. Threads(n) gives n threads, whose `bench::pinned pin(state)` puts thread i on core i mod
+// the number of cores; without it they go where the kernel likes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+#include "holdfast/core/atomic.hpp"
+
+namespace holdfast::bench {
+
+// The cores that pinned threads use, best ones first: HOLDFAST_BENCH_CORES=2,3 or the first allowed ones, one per
+// physical core. Empty: this machine or this container does not let us pin, and why_not_pinned() says it.
+const std::vector<int>& cores();
+const std::string& why_not_pinned();
+
+template <class Function>
+benchmark::internal::Benchmark* add(std::string_view suite, std::string_view test_case, std::string_view contender,
+                                    Function function) {
+  std::string name;
+  name.append(suite).append("/").append(test_case).append("/").append(contender);
+  return benchmark::RegisterBenchmark(name.c_str(), function)->UseRealTime();
+}
+
+// A sample whose result is wrong has no speed. Call it after the timed loop; the program will end with 1.
+void fail(benchmark::State& state, const char* why);
+[[nodiscard]] int failures();
+
+// Pins the calling thread for its lifetime, or leaves it where it is when the machine cannot pin.
+class pinned {
+ public:
+  explicit pinned(const benchmark::State& state);
+  explicit pinned(unsigned place);
+  pinned(const pinned&) = delete;
+  pinned& operator=(const pinned&) = delete;
+  ~pinned();
+
+ private:
+  void pin(unsigned place);
+
+  std::vector<std::uint8_t> before_{};  // the affinity mask to give back
+};
+
+// How a thread waits for another one in a benchmark: pauses first, then gives its core away.
+class waiter {
+ public:
+  void operator()() noexcept {
+    if (++rounds_ < 64) {
+      cpu_relax();
+    } else {
+      rounds_ = 0;
+      give_way();
+    }
+  }
+
+ private:
+  static void give_way() noexcept;
+  unsigned rounds_ = 0;
+};
+
+// Two virtual cores may be siblings of one core now and not a minute later, which changes every two-thread figure
+// several times over. Both threads of a Threads(2) benchmark call mark() before and after the timed loop: it plays
+// ping-pong over one cache line and reports the mean round trip as counter regime_ns, by which the report keeps only
+// samples of one kind.
+class regime {
+ public:
+  explicit regime(benchmark::State& state) noexcept : state_(state) {}
+  void mark();
+  void report();
+
+ private:
+  benchmark::State& state_;
+  double total_ns_ = 0;
+  unsigned marks_ = 0;
+};
+
+}  // namespace holdfast::bench
