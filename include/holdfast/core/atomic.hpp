@@ -4,9 +4,9 @@
 //   name            guarantee    allocates   notes
 //   atomic<T>       lock-free    never       std::atomic with the order named at every call
 //   atomic_ref<T>   lock-free    never       the same over a plain object of the caller
-//   plain<T>        none         never       data that another atomic publishes; zero cost here, race-checked in a
-//   model build fence           wait-free    never       see fence() for what it is under ThreadSanitizer cpu_relax
-//   wait-free    never       a pause in a spin loop
+//   plain<T>        none         never       data that another atomic publishes; free here, race-checked in a model build
+//   fence           wait-free    never       see fence() for what it is under ThreadSanitizer
+//   cpu_relax       wait-free    never       a pause in a spin loop
 //
 // Why orders are tags and not std::memory_order: an order that an operation must not have (a release load, an acquire
 // store) does not compile, no order is ever implied, and the order stays a compile-time constant at -O0 too, where gcc

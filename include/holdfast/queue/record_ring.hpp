@@ -3,10 +3,11 @@
 //
 //   operation              caller     progress    cost        allocates   when refused
 //   try_claim(n)           writer     wait-free   O(1)        never       nullptr: full, or n > max_record()
-//   commit(used, tag)      writer     wait-free   O(1)        never       (asserted: a claim of at least `used` is
-//   open) front(out)             reader     wait-free   O(1)        never       false: empty, `out` is as it was pop
-//   reader     wait-free   O(1)        never       (asserted by the reader's position) release                reader
-//   wait-free   O(1)        never granted(n), backlog    writer     wait-free   O(1)        never
+//   commit(used, tag)      writer     wait-free   O(1)        never       (asserted: a claim of at least `used` is open)
+//   front(out)             reader     wait-free   O(1)        never       false: empty, `out` is as it was
+//   pop                    reader     wait-free   O(1)        never       (asserted by the reader's position)
+//   release                reader     wait-free   O(1)        never
+//   granted(n), backlog    writer     wait-free   O(1)        never
 //
 // When to use it: log lanes, event streams, anything serialised where it is born. When not: values of one type go
 // through spsc_queue; several writers each get a ring of their own.
