@@ -88,8 +88,8 @@ class waiter {
 
 // Two virtual cores may be siblings of one core now and not a minute later, which changes every two-thread figure
 // several times over. Both threads of a Threads(2) benchmark call mark() before and after the timed loop: it plays
-// ping-pong over one cache line and reports the mean round trip as counter regime_ns, by which the report keeps only
-// samples of one kind.
+// ping-pong over one cache line and reports the undisturbed round trip as counter regime_ns, and by how much the
+// two differ as regime_drift; by these the report keeps only samples of one kind.
 class regime {
  public:
   explicit regime(benchmark::State& state) noexcept : state_(state) {}
@@ -98,7 +98,8 @@ class regime {
 
  private:
   benchmark::State& state_;
-  double total_ns_ = 0;
+  double lowest_ns_ = 0;
+  double highest_ns_ = 0;
   unsigned marks_ = 0;
 };
 
