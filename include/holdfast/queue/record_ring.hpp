@@ -38,18 +38,9 @@
 
 #include "holdfast/core/assert.hpp"
 #include "holdfast/core/atomic.hpp"
+#include "holdfast/core/prefetch.hpp"
 
 namespace holdfast {
-
-// A hint that the line at `address` is about to be written. Never faults.
-[[gnu::always_inline]] inline void prefetch_for_write(const void* address) noexcept {
-#if defined(__x86_64__)
-  // gcc emits prefetchw for __builtin_prefetch only with -mprfchw; every x86-64 CPU takes it, at worst as a no-op.
-  asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(address)));
-#else
-  __builtin_prefetch(address, 1);
-#endif
-}
 
 class record_ring {
  public:
