@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+#include "serve/config.hpp"
+
+#include <charconv>
+#include <cstddef>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include <nlohmann/json.hpp>
+#include <toml++/toml.h>
+
+#include "serve/config_fields.hpp"
+
+namespace holdfast::serve {
+namespace {
+
+// Collects values and errors for one file.
+class reader {
+ public:
+  reader(std::string file, options& o) : file_(std::move(file)), fields_(fields_of(o)) {}
+
+  void value(const std::string& key, std::size_t line, const raw_value& v) {
+    if (!seen_.insert(key).second) return error(line, key, "is given twice");
+    const field* f = find_field(fields_, key);
+    if (f == nullptr) return unknown(key, line);
+    if (const auto wrong = assign(*f, v)) error(line, key, *wrong);
+  }
+  void unknown(const std::string& key, std::size_t line) {
+    const std::string near = nearest_key(fields_, key);
+    error(line, key, "is no setting" + (near.empty() ? std::string{} : "; did you mean " + near + "?"));
+  }
+  void error(std::size_t line, std::string key, std::string what) {
+    errors_.push_back({file_, line, std::move(key), std::move(what)});
+  }
+  std::vector<config_error> take() { return std::move(errors_); }
+
+ private:
+  std::string file_;
+  std::vector<field> fields_;
+  std::set<std::string> seen_;
+  std::vector<config_error> errors_;
+};
+
+std::size_t line_of(const toml::node& node) {
+  return node.source().begin.line;
+}
+
+void walk_toml(reader& out, const toml::table& table, const std::string& prefix) {
+  for (const auto& [name, node] : table) {
+    const std::string key = prefix + std::string(name.str());
+    const std::size_t line = line_of(node);
+    if (const auto* inner = node.as_table()) {
+      walk_toml(out, *inner, key + ".");
+    } else if (const auto* integer = node.as_integer()) {
+      out.value(key, line, integer->get());
+    } else if (const auto* real = node.as_floating_point()) {
+      out.value(key, line, real->get());
+    } else if (const auto* flag = node.as_boolean()) {
+      out.value(key, line, flag->get());
+    } else if (const auto* text = node.as_string()) {
+      out.value(key, line, text->get());
+    } else {
+      out.error(line, key, "must not be an array or a date");
+    }
+  }
+}
+
+// Counts the lines that the JSON parser has read, which alone does not know them.
+class line_counting_iterator {
+ public:
+  using difference_type = std::ptrdiff_t;
+  using value_type = char;
+  using pointer = const char*;
+  using reference = const char&;
+  using iterator_category = std::input_iterator_tag;
+
+  line_counting_iterator(const char* at, std::size_t* line) : at_(at), line_(line) {}
+  reference operator*() const { return *at_; }
+  line_counting_iterator& operator++() {
+    if (*at_ == '\n' && line_ != nullptr) ++*line_;
+    ++at_;
+    return *this;
+  }
+  line_counting_iterator operator++(int) {
+    auto old = *this;
+    ++*this;
+    return old;
+  }
+  friend bool operator==(const line_counting_iterator& a, const line_counting_iterator& b) { return a.at_ == b.at_; }
+  friend bool operator!=(const line_counting_iterator& a, const line_counting_iterator& b) { return a.at_ != b.at_; }
+
+ private:
+  const char* at_;
+  std::size_t* line_;
+};
+
+// Turns SAX events into dotted keys.
+class json_walker final : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  json_walker(reader& out, const std::size_t& line) : out_(out), line_(line) {}
+
+  bool null() override { return leaf_error("must not be null"); }
+  bool boolean(bool v) override { return leaf(v); }
+  bool number_integer(number_integer_t v) override { return leaf(std::int64_t{v}); }
+  bool number_unsigned(number_unsigned_t v) override {
+    if (v > static_cast<number_unsigned_t>(INT64_MAX)) return leaf(static_cast<double>(v));
+    return leaf(static_cast<std::int64_t>(v));
+  }
+  bool number_float(number_float_t v, const string_t&) override { return leaf(v); }
+  bool string(string_t& v) override { return leaf(v); }
+  bool binary(binary_t&) override { return leaf_error("must not be binary"); }
+  bool start_object(std::size_t) override {
+    if (array_depth_ == 0) prefixes_.push_back(prefixes_.empty() ? std::string{} : name() + ".");
+    return true;
+  }
+  bool key(string_t& k) override {
+    key_ = k;
+    key_line_ = line_;
+    return true;
+  }
+  bool end_object() override {
+    if (array_depth_ == 0) prefixes_.pop_back();
+    return true;
+  }
+  bool start_array(std::size_t) override {
+    if (array_depth_++ == 0) out_.error(key_line_, name(), "must not be an array");
+    return true;
+  }
+  bool end_array() override {
+    --array_depth_;
+    return true;
+  }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& e) override {
+    // The parser may have read a line ahead; its own words have the place: "... at line 3, column 9: ...".
+    const std::string_view words = e.what();
+    const std::size_t at = words.find("line ");
+    std::size_t line = line_;
+    if (at != std::string_view::npos) std::from_chars(words.data() + at + 5, words.data() + words.size(), line);
+    out_.error(line, "", std::string(words));
+    return false;
+  }
+
+ private:
+  std::string name() const { return prefixes_.empty() ? key_ : prefixes_.back() + key_; }
+  bool leaf(const raw_value& v) {
+    if (array_depth_ > 0) return true;
+    if (prefixes_.empty()) return leaf_error("the file must hold one object");
+    out_.value(name(), key_line_, v);
+    return true;
+  }
+  bool leaf_error(const char* what) {
+    if (array_depth_ == 0) out_.error(prefixes_.empty() ? line_ : key_line_, name(), what);
+    return true;
+  }
+
+  reader& out_;
+  const std::size_t& line_;
+  std::size_t key_line_ = 1;
+  std::vector<std::string> prefixes_;
+  std::string key_;
+  int array_depth_ = 0;
+};
+
+bool ends_with(const std::string& text, std::string_view end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+void check_dependency(std::vector<config_error>& out, const char* name, const dependency_options& d) {
+  const auto complain = [&](const char* leaf, const char* what) {
+    out.push_back({"configuration", 0, std::string(name) + "." + leaf, what});
+  };
+  if (d.backoff_cap < d.backoff_base) complain("backoff_cap", "must be at least backoff_base");
+  if (d.open_max < d.open_base) complain("open_max", "must be at least open_base");
+}
+
+}  // namespace
+
+std::string to_text(const config_error& e) {
+  std::string text = e.file;
+  if (e.line != 0) text += ":" + std::to_string(e.line);
+  if (!e.field.empty()) text += ": " + e.field;
+  return text + ": " + e.what;
+}
+
+std::vector<config_error> read_toml(const std::string& file, std::string_view text, options& o) {
+  reader out(file, o);
+  try {
+    walk_toml(out, toml::parse(text, file), "");
+  } catch (const toml::parse_error& e) {
+    out.error(e.source().begin.line, "", std::string(e.description()));
+  }
+  return out.take();
+}
+
+std::vector<config_error> read_json(const std::string& file, std::string_view text, options& o) {
+  reader out(file, o);
+  std::size_t line = 1;
+  json_walker walker(out, line);
+  const line_counting_iterator begin(text.data(), &line);
+  const line_counting_iterator end(text.data() + text.size(), nullptr);
+  nlohmann::json::sax_parse(begin, end, &walker);
+  return out.take();
+}
+
+std::vector<config_error> read_config_file(const std::string& path, options& o) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in || in.peek() == std::ifstream::traits_type::eof()) return {{path, 0, "", "cannot be read, or is empty"}};
+  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  if (ends_with(path, ".json")) return read_json(path, text, o);
+  if (ends_with(path, ".toml")) return read_toml(path, text, o);
+  return {{path, 0, "", "must end in .toml or .json"}};
+}
+
+std::vector<config_error> check_relations(const options& o) {
+  std::vector<config_error> out;
+  check_dependency(out, "primary", o.primary);
+  check_dependency(out, "primary_write", o.primary_write);
+  check_dependency(out, "replica", o.replica);
+  check_dependency(out, "cdn", o.cdn);
+  if (o.data.dir.empty()) out.push_back({"configuration", 0, "data.dir", "must not be empty"});
+  return out;
+}
+
+std::string print_config(const options& o) {
+  options copy = o;
+  std::string text;
+  std::string section;
+  const auto fields = fields_of(copy);
+  for (const auto& f : fields) {
+    if (f.key.find('.') == std::string::npos) text += f.key + " = " + to_toml(f) + "  # " + f.help + "\n";
+  }
+  // A section may be filled from two places of the table; TOML wants it in one.
+  std::set<std::string> sections;
+  for (const auto& first : fields) {
+    const auto dot = first.key.find('.');
+    if (dot == std::string::npos || !sections.insert(first.key.substr(0, dot)).second) continue;
+    section = first.key.substr(0, dot + 1);
+    text += "\n[" + first.key.substr(0, dot) + "]\n";
+    for (const auto& f : fields) {
+      if (f.key.compare(0, section.size(), section) == 0) {
+        text += f.key.substr(section.size()) + " = " + to_toml(f) + "  # " + f.help + "\n";
+      }
+    }
+  }
+  return text;
+}
+
+}  // namespace holdfast::serve

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#include "serve/csv.hpp"
+
+namespace holdfast::serve {
+namespace {
+constexpr int eof = std::char_traits<char>::eof();
+
+bool ends_field(int c) noexcept {
+  return c == ',' || c == '\n' || c == eof;
+}
+}  // namespace
+
+csv_reader::csv_reader(std::istream& in) : in_(*in.rdbuf()) {
+  if (in_.sgetc() != 0xEF) return;
+  for (const int mark : {0xEF, 0xBB, 0xBF}) {
+    if (in_.sgetc() == mark) in_.sbumpc();
+  }
+}
+
+// The next character; a CR before an LF is taken with it.
+int csv_reader::get() {
+  int c = in_.sbumpc();
+  if (c == '\r' && in_.sgetc() == '\n') c = in_.sbumpc();
+  if (c == '\n') ++line_;
+  if (++record_bytes_ > max_record_bytes && error_.empty()) {
+    error_ = "the row is longer than " + std::to_string(max_record_bytes) + " bytes (is a quote left open?)";
+  }
+  return c;
+}
+
+bool csv_reader::next(std::vector<std::string>& fields) {
+  fields.clear();
+  error_.clear();
+  for (;;) {
+    record_line_ = line_;
+    record_bytes_ = 0;
+    const int c = get();
+    if (c == eof) return false;
+    if (c == '\n') continue;
+    read_record(c, fields);
+    return true;
+  }
+}
+
+void csv_reader::read_record(int c, std::vector<std::string>& fields) {
+  for (;;) {
+    std::string field;
+    if (c == '"') {
+      c = read_quoted(field);
+    } else {
+      c = read_plain(c, field);
+    }
+    if (!error_.empty()) return skip_line(c);
+    fields.push_back(std::move(field));
+    if (c != ',') return;
+    c = get();
+  }
+}
+
+// From behind the opening quote to the character behind the closing one.
+int csv_reader::read_quoted(std::string& field) {
+  for (;;) {
+    int c = get();
+    if (c == eof) {
+      error_ = "a quote is left open";
+      return eof;
+    }
+    if (!error_.empty()) return c;
+    if (c == '"') {
+      c = get();
+      if (c != '"') {
+        if (!ends_field(c)) error_ = "text behind a closing quote";
+        return c;
+      }
+    }
+    field.push_back(static_cast<char>(c));
+  }
+}
+
+int csv_reader::read_plain(int c, std::string& field) {
+  while (!ends_field(c) && error_.empty()) {
+    if (c == '"') error_ = "a quote within a field that is not quoted";
+    field.push_back(static_cast<char>(c));
+    c = get();
+  }
+  return c;
+}
+
+void csv_reader::skip_line(int c) {
+  while (c != '\n' && c != eof) {
+    c = in_.sbumpc();
+    if (c == '\n') ++line_;
+  }
+}
+
+}  // namespace holdfast::serve

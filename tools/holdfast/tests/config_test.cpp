@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#include "serve/config.hpp"
+
+#include "serve/config_fields.hpp"
+#include "support/catch.hpp"
+
+using namespace holdfast::serve;
+
+namespace {
+std::string all_of(const std::vector<config_error>& errors) {
+  std::string text;
+  for (const auto& e : errors) text += to_text(e) + "\n";
+  return text;
+}
+}  // namespace
+
+TEST_CASE("config: a TOML file sets numbers, durations, flags and texts") {
+  options o;
+  const auto errors = read_toml("a.toml",
+                                "policies = false\n[server]\nport = 9000\nheader_timeout = \"250ms\"\n"
+                                "[log]\nlevel = \"warn\"\n[primary]\nprobes = 5\n",
+                                o);
+  CHECK(all_of(errors).empty());
+  CHECK_FALSE(o.policies);
+  CHECK(o.server.port == 9000);
+  CHECK(o.server.header_timeout == milliseconds(250));
+  CHECK(o.log.level == "warn");
+  CHECK(o.primary.probes == 5);
+}
+
+TEST_CASE("config: every mistake of a TOML file is reported with file, line, field and limit, all at once") {
+  options o;
+  const auto errors = read_toml("a.toml",
+                                "[server]\nport = 70000\nprot = 1\nio_threads = \"two\"\nidle_timeout = 5\n"
+                                "[log]\nlevel = \"loud\"\n[cache]\nfresh_for = [1]\n",
+                                o);
+  const std::string text = all_of(errors);
+  INFO(text);
+  CHECK(errors.size() == 6);
+  CHECK(text.find("a.toml:2: server.port: must be 0 to 65535, is 70000") != std::string::npos);
+  CHECK(text.find("a.toml:3: server.prot: is no setting; did you mean server.port?") != std::string::npos);
+  CHECK(text.find("a.toml:4: server.io_threads: must be a whole number") != std::string::npos);
+  CHECK(text.find("a.toml:5: server.idle_timeout: must be a duration") != std::string::npos);
+  CHECK(text.find("a.toml:7: log.level: must be one of trace, debug, info, warn, error, is loud") != std::string::npos);
+  CHECK(text.find("a.toml:9: cache.fresh_for: must not be an array") != std::string::npos);
+}
+
+TEST_CASE("config: broken TOML is reported with its line") {
+  options o;
+  const auto errors = read_toml("a.toml", "[server]\nport = \n", o);
+  REQUIRE(errors.size() == 1);
+  CHECK(errors.front().line == 2);
+}
+
+TEST_CASE("config: JSON mistakes carry the line they stand on") {
+  options o;
+  const auto errors = read_json("a.json",
+                                "{\n  \"server\": {\n    \"port\": -1,\n    \"io_threads\": 1.5\n  },\n"
+                                "  \"nonsense\": true,\n  \"log\": {\"level\": \"info\", \"level\": \"warn\"},\n"
+                                "  \"cache\": {\"entries\": [64, {\"a\": 1}]}\n}\n",
+                                o);
+  const std::string text = all_of(errors);
+  INFO(text);
+  CHECK(errors.size() == 5);
+  CHECK(text.find("a.json:3: server.port: must be 0 to 65535, is -1") != std::string::npos);
+  CHECK(text.find("a.json:4: server.io_threads: must be a whole number") != std::string::npos);
+  CHECK(text.find("a.json:6: nonsense: is no setting") != std::string::npos);
+  CHECK(text.find("a.json:7: log.level: is given twice") != std::string::npos);
+  CHECK(text.find("a.json:8: cache.entries: must not be an array") != std::string::npos);
+}
+
+TEST_CASE("config: broken JSON is reported with its line") {
+  options o;
+  const auto errors = read_json("a.json", "{\n \"server\": {\n  \"port\" 1\n}}", o);
+  REQUIRE(errors.size() == 1);
+  CHECK(errors.front().line == 3);
+  CHECK(read_json("a.json", "[]", o).size() + read_json("a.json", "3", o).size() == 2);
+}
+
+TEST_CASE("config: what is printed is read back to the same settings") {
+  options o;
+  o.server.port = 1234;
+  o.data.dir = "/srv/a \"b\"\\c";
+  o.cdn.attempt_timeout = milliseconds(59'001);
+  options back;
+  CHECK(all_of(read_toml("p.toml", print_config(o), back)).empty());
+  CHECK(print_config(back) == print_config(o));
+  CHECK(back.data.dir == o.data.dir);
+}
+
+TEST_CASE("config: relations between fields are checked") {
+  options o;
+  CHECK(check_relations(o).empty());
+  o.replica.backoff_cap = milliseconds(1);
+  o.cdn.open_max = milliseconds(10);
+  CHECK(check_relations(o).size() == 2);
+}
+
+TEST_CASE("config: a file that cannot be read, or is neither TOML nor JSON, is an error") {
+  options o;
+  CHECK(read_config_file("/nonexistent/a.toml", o).size() == 1);
+  CHECK(read_config_file("/etc/hostname", o).size() == 1);
+}
+
+TEST_CASE("config: durations have a unit and no sign") {
+  CHECK(parse_duration("250ms") == milliseconds(250));
+  CHECK(parse_duration("2h") == milliseconds(7'200'000));
+  for (const char* bad : {"", "5", "-5s", "5 s", "s", "1.5s", "9999999999999999h", "99999999999999999999s"}) {
+    INFO(bad);
+    CHECK_FALSE(parse_duration(bad).has_value());
+  }
+}
+
+TEST_CASE("config: a flag's text is judged as a file's value is") {
+  options o;
+  const auto fields = fields_of(o);
+  CHECK_FALSE(assign_text(*find_field(fields, "policies"), "off").has_value());
+  CHECK_FALSE(o.policies);
+  CHECK(assign_text(*find_field(fields, "policies"), "maybe").has_value());
+  CHECK(assign_text(*find_field(fields, "server.port"), "80x").has_value());
+  CHECK(assign_text(*find_field(fields, "server.port"), "65536").has_value());
+}
