@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+// retry_budget: how much extra traffic a dependency may be sent, whoever wants it sent: retries and hedges alike.
+//
+//   operation          caller        progress    cost                            allocates   when refused
+//   on_first_attempt   any thread    lock-free   full: one load; else one CAS    never       -
+//   try_take           any thread    lock-free   one CAS, no check-then-add      never       false, counted in denied()
+//   give_back          any thread    lock-free   one CAS                         never       -
+//   balance_milli      any observer  wait-free   one load                        never       -
+//
+// Every first attempt deposits ratio_permille thousandths of a token, every second earns min_per_second tokens, a retry
+// costs one token (two when the callee said that it is overloaded or did not answer in time), and the purse holds
+// `burst` tokens. So a dependency that fails everything gets a tenth more traffic, not three times as much; a quiet
+// client may still retry, out of the reserve.
+//
+// R1, for every interval [a, b]: tokens taken <= burst + ratio * first attempts + min_per_second * (b - a), where b - a
+// is rounded up to a whole millisecond. A clock reading older than one already seen earns nothing, and earns nothing
+// twice.
+//
+// When to use: one budget per dependency, shared by all that call it; one layer of a call chain retries. Not a rate
+// limiter: first attempts are never refused.
+//
+// Memory: 64 bytes and no pointer, so it can live in shared memory. In a healthy system the purse is full and no thread
+// writes to it.
+// Method: balance and time in one word, so that a take is one compare-and-swap and can never overdraw, and the time
+// only moves forward, so that no millisecond is earned twice. Sources: Finagle RetryBudget (ratio, reserve), gRPC
+// proposal A6 (retry throttling). Ticks are milliseconds and not a power of two of nanoseconds, so that the reserve is
+// earned in whole milli-tokens without a remainder to lose; they have 38 bits, so that a purse left alone for weeks
+// does not meet its own past.
+// Proof: unit/retry_budget_test.cpp, stress/retry_budget_stress.cpp (R1).
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+#include "holdfast/core/assert.hpp"
+#include "holdfast/core/atomic.hpp"
+#include "holdfast/core/option_error.hpp"
+#include "holdfast/time/clock.hpp"
+
+namespace holdfast {
+
+struct retry_budget_options {
+  std::uint32_t ratio_permille = 100;  // tokens that 1,000 first attempts deposit
+  std::uint32_t min_per_second = 10;   // tokens that time alone earns
+  std::uint32_t burst = 100;           // tokens that the purse holds, and starts with
+};
+static_assert(std::is_aggregate_v<retry_budget_options>);
+
+constexpr option_error validate(const retry_budget_options& o) noexcept {
+  return first_of(at_most("ratio_permille", o.ratio_permille, 10'000),
+                  at_most("min_per_second", o.min_per_second, 1'000'000), at_least("burst", o.burst, 1),
+                  at_most("burst", o.burst, 67'000));
+}
+
+class alignas(cache_line_size) retry_budget {
+ public:
+  explicit retry_budget(const retry_budget_options& options) noexcept
+      : options_(options), word_(pack(options.burst * 1000U, 0)) {
+    HOLDFAST_ASSERT(!validate(options));
+  }
+  retry_budget(const retry_budget&) = delete;
+  retry_budget& operator=(const retry_budget&) = delete;
+
+  // Deposits for a call that is not itself a retry.
+  void on_first_attempt(time_point now) noexcept {
+    std::uint64_t seen = word_.load(mo::relaxed);  // own: the word publishes nothing but itself
+    // Full: nothing to deposit, and nothing to note: a full purse earns nothing, however long it stays full.
+    if (balance_of(seen) == full()) return;
+    add(seen, options_.ratio_permille, now);
+  }
+
+  // All or nothing. A cost of 0 is granted and not counted.
+  [[nodiscard]] bool try_take(time_point now, std::uint32_t cost = 1) noexcept {
+    if (cost == 0) return true;
+    const std::uint64_t price = std::uint64_t{cost} * 1000U;
+    std::uint64_t seen = word_.load(mo::relaxed);  // own: the word publishes nothing but itself
+    for (;;) {
+      const earned now_holds = at(seen, now);
+      if (now_holds.balance < price) {
+        denied_.fetch_add(1, mo::relaxed);  // counter:
+        return false;
+      }
+      const auto left = static_cast<std::uint32_t>(now_holds.balance - price);
+      // own: one word holds the whole state, so the exchange alone makes check and take one step
+      if (word_.compare_exchange_weak(seen, pack(left, now_holds.tick), mo::relaxed, mo::relaxed)) {
+        granted_.fetch_add(1, mo::relaxed);  // counter:
+        return true;
+      }
+    }
+  }
+
+  // For a retry or hedge that was paid for and not sent.
+  void give_back(time_point now, std::uint32_t cost = 1) noexcept {
+    std::uint64_t seen = word_.load(mo::relaxed);  // own: the word publishes nothing but itself
+    if (balance_of(seen) == full()) return;
+    add(seen, static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{cost} * 1000U, full())), now);
+  }
+
+  // What a take at `now` would find, in thousandths of a token.
+  [[nodiscard]] std::uint32_t balance_milli(time_point now) const noexcept {
+    return at(word_.load(mo::relaxed), now).balance;  // hint: a stale observer's view
+  }
+  [[nodiscard]] std::uint64_t granted() const noexcept { return granted_.load(mo::relaxed); }  // counter: takes
+  [[nodiscard]] std::uint64_t denied() const noexcept { return denied_.load(mo::relaxed); }    // counter: refusals
+  [[nodiscard]] const retry_budget_options& options() const noexcept { return options_; }
+
+ private:
+  struct earned {
+    std::uint32_t balance;
+    std::uint64_t tick;
+  };
+  static constexpr std::uint32_t tick_bits = 38;  // 8.7 years of milliseconds
+  static constexpr std::uint64_t tick_mask = (std::uint64_t{1} << tick_bits) - 1;
+
+  static constexpr std::uint64_t pack(std::uint32_t balance, std::uint64_t tick) noexcept {
+    return (std::uint64_t{balance} << tick_bits) | tick;
+  }
+  static constexpr std::uint32_t balance_of(std::uint64_t word) noexcept {
+    return static_cast<std::uint32_t>(word >> tick_bits);
+  }
+  [[nodiscard]] std::uint32_t full() const noexcept { return options_.burst * 1000U; }
+
+  // The word with the reserve earned up to `now`: one tick earns exactly min_per_second milli-tokens.
+  [[nodiscard]] earned at(std::uint64_t word, time_point now) const noexcept {
+    const auto tick = static_cast<std::uint64_t>(now.time_since_epoch() / std::chrono::milliseconds(1)) & tick_mask;
+    // A thread's reading may lag behind another's, by scheduling or by a debugger, but not by a day: up to there a
+    // difference reads as lag, beyond it as time that passed.
+    constexpr std::uint64_t longest_lag = 86'400'000;
+    const std::uint64_t elapsed = (tick - word) & tick_mask;
+    if (elapsed > tick_mask - longest_lag) return {balance_of(word), word & tick_mask};
+    const std::uint64_t balance = balance_of(word) + elapsed * options_.min_per_second;
+    return {static_cast<std::uint32_t>(std::min<std::uint64_t>(balance, full())), tick};
+  }
+
+  void add(std::uint64_t seen, std::uint32_t milli, time_point now) noexcept {
+    for (;;) {
+      const earned now_holds = at(seen, now);
+      const auto sum = std::min<std::uint64_t>(std::uint64_t{now_holds.balance} + milli, full());
+      // own: one word holds the whole state
+      if (word_.compare_exchange_weak(seen, pack(static_cast<std::uint32_t>(sum), now_holds.tick), mo::relaxed,
+                                      mo::relaxed)) {
+        return;
+      }
+      if (balance_of(seen) == full()) return;
+    }
+  }
+
+  const retry_budget_options options_;
+  atomic<std::uint64_t> word_;        // balance in milli-tokens : 26 | tick in ms : 38; written by all
+  atomic<std::uint64_t> granted_{0};  // written by takers
+  atomic<std::uint64_t> denied_{0};   // written by takers
+};
+static_assert(std::is_standard_layout_v<retry_budget> && sizeof(retry_budget) == cache_line_size);
+
+}  // namespace holdfast
