@@ -113,7 +113,7 @@ struct shared {
 
 // ---- the cases
 
-template <class Contender>
+template <class Contender, bench::waiter::manner Manner = bench::waiter::manner::patient>
 void stream(benchmark::State& state) {
   const bench::pinned pin(state);
   bench::regime regime(state);
@@ -124,7 +124,7 @@ void stream(benchmark::State& state) {
     typename Contender::item item{};
     for (auto _ : state) {
       number(item, next++);
-      bench::waiter wait;
+      bench::waiter wait(Manner);
       while (!queue.push(item)) wait();
     }
     regime.mark();
@@ -132,7 +132,7 @@ void stream(benchmark::State& state) {
     std::uint64_t wrong = 0;
     typename Contender::item item{};
     for (auto _ : state) {
-      bench::waiter wait;
+      bench::waiter wait(Manner);
       while (!queue.pop(item)) wait();
       wrong += is(item, next++) ? 0U : 1U;
     }
@@ -155,7 +155,7 @@ void batches(benchmark::State& state) {
   if (state.thread_index() == 0) {
     for (auto _ : state) {
       for (auto& item : items) number(item, next++);
-      bench::waiter wait;
+      bench::waiter wait(bench::waiter::manner::patient);
       for (std::size_t done = 0; done < size;) {
         const std::size_t count = queue.push(std::span<const typename Contender::item>(items).subspan(done));
         done += count;
@@ -166,7 +166,7 @@ void batches(benchmark::State& state) {
   } else {
     std::uint64_t wrong = 0;
     for (auto _ : state) {
-      bench::waiter wait;
+      bench::waiter wait(bench::waiter::manner::patient);
       for (std::size_t done = 0; done < size;) {
         const std::size_t count = queue.pop(std::span(items).first(size - done));
         for (std::size_t i = 0; i < count; ++i) wrong += is(items[i], next++) ? 0U : 1U;
@@ -274,6 +274,8 @@ void two_threads(const char* test_case, const char* contender, void (*function)(
 template <template <class, std::size_t> class Contender>
 void single_items(const char* name) {
   two_threads<Contender<word, 1024>>("u64_1024_stream", name, stream<Contender<word, 1024>>);
+  two_threads<Contender<word, 1024>>("u64_1024_stream_eager", name,
+                                     stream<Contender<word, 1024>, bench::waiter::manner::eager>);
   two_threads<Contender<word, 65536>>("u64_65536_stream", name, stream<Contender<word, 65536>>);
   two_threads<Contender<line, 1024>>("line64_1024_stream", name, stream<Contender<line, 1024>>);
   two_threads<Contender<word, 1024>, 2>("u64_1024_round_trip", name, round_trip<Contender<word, 1024>>);

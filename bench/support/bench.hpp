@@ -69,20 +69,24 @@ class pinned {
   std::vector<std::uint8_t> before_{};  // the affinity mask to give back
 };
 
-// How a thread waits for another one in a benchmark: pauses first, then gives its core away.
+// How a thread waits for another one in a benchmark, the same for every contender. An eager wait looks again after one
+// pause: for round trips. A patient one doubles its pauses up to 32: for streams, where whoever looks at every
+// moment takes the line away from the one that it waits for. Both give the core away in the end.
 class waiter {
  public:
+  enum class manner : std::uint8_t { eager, patient };
+  explicit waiter(manner how = manner::eager) noexcept : longest_(how == manner::eager ? 1 : 32) {}
+
   void operator()() noexcept {
-    if (++rounds_ < 64) {
-      cpu_relax();
-    } else {
-      rounds_ = 0;
-      give_way();
-    }
+    if (++rounds_ % 64 == 0) give_way();
+    for (unsigned i = 0; i < pauses_; ++i) cpu_relax();
+    if (pauses_ < longest_) pauses_ *= 2;
   }
 
  private:
   static void give_way() noexcept;
+  unsigned longest_;
+  unsigned pauses_ = 1;
   unsigned rounds_ = 0;
 };
 

@@ -270,7 +270,7 @@ class spsc_queue {
   void take_many(std::uint64_t pos, std::size_t count) noexcept {
     const std::uint64_t next = pos + count;
     consumer_.pos = next;
-    if (((pos ^ next) & ~static_cast<std::uint64_t>(group - 1)) != 0) publish_popped(next);
+    publish_popped(next);
   }
 
   // Publishes, when it goes out of scope by whatever way, the items that a batch push has made.
@@ -308,12 +308,6 @@ class spsc_queue {
         if (free == 0) break;
       }
       const std::size_t count = std::min<std::size_t>(wanted - done, free);
-      if constexpr (deep) {
-        // The lines that the next batch of this size will fill.
-        for (std::size_t at = 0; at < count * sizeof(T); at += cache_line_size) {
-          prefetch_for_write(place(pos + count + at / sizeof(T)));
-        }
-      }
       if constexpr (std::is_trivially_copyable_v<T>) {
         const auto [first, second] = runs(pos, count);
         std::memcpy(place(pos), values + done, first * sizeof(T));
