@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+// breaker_rules: what a circuit breaker does next, as pure functions from one word to the next.
+//
+// A breaker is a loop around these: read the word, ask for the step, compare-and-swap, tell the caller. Everything that
+// can be decided from the word alone is here; the rate rule needs the window as well and is the breaker's.
+//
+// Wait-free, no allocation, no clock, no atomics: the same functions serve every form of the breaker and its tests.
+// Proof: unit/circuit_breaker_test.cpp, against a reference written without them.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+
+#include "holdfast/core/error.hpp"
+#include "holdfast/core/random.hpp"
+#include "holdfast/core/verdict.hpp"
+#include "holdfast/policy/breaker_options.hpp"
+#include "holdfast/policy/breaker_word.hpp"
+#include "holdfast/time/clock.hpp"
+
+namespace holdfast {
+
+// Why a transition happened.
+enum class breaker_cause : std::uint8_t {
+  none,
+  consecutive_failures,
+  failure_rate,
+  open_time_over,  // open -> half_open
+  probe_failed,    // half_open -> open
+  probes_passed,   // half_open -> closed
+  lease_over,      // half_open -> half_open (renewed) or open
+  manual,
+};
+
+constexpr std::string_view name_of(breaker_cause cause) noexcept {
+  switch (cause) {
+    case breaker_cause::none: return "none";
+    case breaker_cause::consecutive_failures: return "consecutive_failures";
+    case breaker_cause::failure_rate: return "failure_rate";
+    case breaker_cause::open_time_over: return "open_time_over";
+    case breaker_cause::probe_failed: return "probe_failed";
+    case breaker_cause::probes_passed: return "probes_passed";
+    case breaker_cause::lease_over: return "lease_over";
+    case breaker_cause::manual: return "manual";
+  }
+  return "unknown";
+}
+
+// What a verdict says about the callee's health.
+enum class breaker_effect : std::uint8_t { success, failure, neutral };
+
+class breaker_rules {
+ public:
+  struct step {
+    breaker_word next{};
+    breaker_cause cause = breaker_cause::none;  // not none: `next` is a transition
+    errc refusal{};                             // errc{}: the call may go on
+    duration retry_after{0};
+  };
+
+  constexpr explicit breaker_rules(const circuit_breaker_options& o) noexcept
+      : options_(o),
+        open_longest_(breaker_tick::span(o.open_max + jitter_of(o, o.open_max))),
+        lease_longest_(breaker_tick::span(o.probe_lease)),
+        decay_longest_(breaker_tick::span(o.healthy_decay)) {}
+
+  [[nodiscard]] constexpr const circuit_breaker_options& options() const noexcept { return options_; }
+  [[nodiscard]] constexpr std::uint32_t open_longest() const noexcept { return open_longest_; }
+
+  [[nodiscard]] constexpr breaker_effect effect_of(verdict v) const noexcept {
+    if (is_answer(v)) return breaker_effect::success;
+    if (is_failure(v)) return breaker_effect::failure;
+    return v == verdict::throttled && options_.throttled_is_failure ? breaker_effect::failure : breaker_effect::neutral;
+  }
+
+  // How long the opening with this generation lasts, if `level` openings went before it: the cap first, then the jitter,
+  // so that breakers that reached the cap do not come back in step.
+  [[nodiscard]] constexpr duration open_time(std::uint32_t level, std::uint16_t generation) const noexcept {
+    const duration capped = options_.open_base > duration(options_.open_max.count() >> level)
+                                ? options_.open_max
+                                : duration(options_.open_base.count() << level);
+    const duration swing = jitter_of(options_, capped);
+    splitmix64 bits(splitmix64_mix(options_.seed) ^ generation);
+    return capped - swing +
+           duration(static_cast<std::int64_t>(uniform_up_to(bits, 2 * static_cast<std::uint64_t>(swing.count()))));
+  }
+
+  // Do a permit that was given under `seen` and the state `now` belong together? The generation decides; the tick keeps
+  // a permit apart that slept through 65,536 generations. A closed state's tick never changes. A half-open one's moves
+  // by at most a lease with each probe, and a permit in its own lease is never more than one lease behind.
+  [[nodiscard]] constexpr bool same_generation(breaker_word seen, breaker_word now) const noexcept {
+    if (seen.state() != now.state()) return false;
+    if (seen.generation() != now.generation()) return false;
+    const std::uint32_t moved = breaker_tick::distance(seen.tick(), now.tick());
+    return now.state() == breaker_state::half_open ? moved <= (options_.probes + 1U) * lease_longest_ : moved == 0;
+  }
+
+  // A call asks to be let through.
+  [[nodiscard]] constexpr step admit(breaker_word word, time_point now) const noexcept {
+    const std::uint32_t tick = breaker_tick::of(now);
+    switch (word.state()) {
+      case breaker_state::open:
+        if (breaker_tick::ahead(word.tick(), tick, open_longest_))
+          return {word, breaker_cause::none, errc::breaker_open, breaker_tick::until(word.tick(), now)};
+        return {half_open(word, now), breaker_cause::open_time_over};
+      case breaker_state::half_open: {
+        const bool under_lease = leased(word, now);
+        if (word.issued() > word.succeeded() && !under_lease) {
+          if (options_.on_lease_over == lease_expiry::renew) return {half_open(word, now), breaker_cause::lease_over};
+          const breaker_word reopened = opened(word, now);
+          return {reopened, breaker_cause::lease_over, errc::breaker_open, breaker_tick::until(reopened.tick(), now)};
+        }
+        if (word.issued() < options_.probes) {
+          // Each probe has a whole lease; an older `now` does not shorten another's.
+          const std::uint32_t fresh = breaker_tick::after(now, options_.probe_lease);
+          const bool keep =
+              under_lease && breaker_tick::distance(tick, word.tick()) > breaker_tick::distance(tick, fresh);
+          return {word.with_issued(word.issued() + 1).with_tick(keep ? word.tick() : fresh)};
+        }
+        return {word, breaker_cause::none, errc::probe_quota, breaker_tick::until(word.tick(), now)};
+      }
+      case breaker_state::forced_open: return {word, breaker_cause::none, errc::breaker_isolated};
+      case breaker_state::closed:
+      case breaker_state::forced_closed:
+      case breaker_state::metrics_only: break;
+    }
+    return {word};
+  }
+
+  // A result comes in that belongs to `word`.
+  [[nodiscard]] constexpr step report(breaker_word word, breaker_effect effect, time_point now) const noexcept {
+    if (word.state() == breaker_state::half_open) {
+      switch (effect) {
+        case breaker_effect::failure: return {opened(word, now), breaker_cause::probe_failed};
+        case breaker_effect::neutral: return {returned(word)};
+        case breaker_effect::success: break;
+      }
+      if (word.succeeded() + 1 >= options_.probes)
+        return {word.next(breaker_state::closed, word.level(), breaker_tick::of(now)), breaker_cause::probes_passed};
+      return {word.with_succeeded(word.succeeded() + 1)};
+    }
+    if (word.state() == breaker_state::closed) {
+      if (effect == breaker_effect::success) return {word.with_streak(0)};
+      if (effect == breaker_effect::failure) {
+        if (options_.failure_permille != 0) word = word.with_dirty(true);
+        if (options_.consecutive_failures != 0) {
+          if (word.streak() + 1 >= options_.consecutive_failures)
+            return {opened(word, now), breaker_cause::consecutive_failures};
+          word = word.with_streak(word.streak() + 1);
+        }
+      }
+    }
+    return {word};
+  }
+
+  // A probe's place comes back unused. Needs no time.
+  [[nodiscard]] static constexpr breaker_word returned(breaker_word word) noexcept {
+    return word.with_issued(word.issued() - 1);
+  }
+
+  [[nodiscard]] constexpr breaker_word opened(breaker_word word, time_point now) const noexcept {
+    const duration closed_for = open_time(word.level(), static_cast<std::uint16_t>(word.generation() + 1U));
+    return word.next(breaker_state::open, std::min(word.level() + 1, breaker_word::most_level),
+                     breaker_tick::after(now, std::max(closed_for, duration(breaker_tick::nanoseconds))));
+  }
+
+  // Is the level that the closed `word` carries due to fall, `due` being when?
+  [[nodiscard]] constexpr bool decay_due(std::uint32_t due, time_point now) const noexcept {
+    return !breaker_tick::ahead(due, breaker_tick::of(now), decay_longest_);
+  }
+
+  // Half-open: may the probes that are out still report?
+  [[nodiscard]] constexpr bool leased(breaker_word word, time_point now) const noexcept {
+    return breaker_tick::ahead(word.tick(), breaker_tick::of(now), lease_longest_);
+  }
+
+  // Integers only: no rounding decides whether a circuit opens.
+  [[nodiscard]] constexpr bool rate_exceeded(std::uint64_t failed, std::uint64_t total) const noexcept {
+    return options_.failure_permille != 0 && total >= options_.min_calls &&
+           failed * 1000 >= options_.failure_permille * total;
+  }
+
+ private:
+  static constexpr duration jitter_of(const circuit_breaker_options& o, duration d) noexcept {
+    return d * o.jitter_permille / 1000;
+  }
+  // Half-open with the caller as its first probe.
+  [[nodiscard]] constexpr breaker_word half_open(breaker_word word, time_point now) const noexcept {
+    return word.next(breaker_state::half_open, word.level(), breaker_tick::after(now, options_.probe_lease))
+        .with_issued(1);
+  }
+
+  circuit_breaker_options options_;
+  std::uint32_t open_longest_;
+  std::uint32_t lease_longest_;
+  std::uint32_t decay_longest_;
+};
+
+}  // namespace holdfast

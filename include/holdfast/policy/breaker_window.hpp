@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// breaker_window: how many calls succeeded and failed in the last while, counted by many threads without a shared write.
+//
+//   operation         caller              progress    cost                         allocates   when refused
+//   try_count_ok      owner of the slot   wait-free   one load, one store          never       false: use count_ok
+//   count_ok/failed   anyone              lock-free   the same, or one CAS         never       -
+//   counts            anyone              wait-free   32 loads a thread            never       -
+//
+// A ring of 16 buckets a slot, each a fifteenth of the window long. A bucket is one word {epoch, generation, count}: which
+// stretch of time and which closed state of the breaker it counts for. A word of another time or another generation is
+// an empty one. So nothing is ever cleared by a timer or by another thread: idle buckets expire by their epoch, a
+// breaker that closes anew starts with an empty window, and no count lands in a window it does not belong to.
+//
+// A result counts for at least the window and at most a fifteenth of it longer. A bucket holds 2^28 - 1 results of one
+// thread and stays there. `now` may differ between threads: a result with an older `now` than its bucket's counts in the
+// bucket as it is, so a clock that steps back makes the window longer but never blind.
+//
+// What a sum is worth while threads count: every failure it contains comes with every success that happened before that
+// failure, so the rate it yields is never above one that some order of the reports would yield. It may miss results
+// whose counting has not ended.
+//
+// Memory: 32 owned slots and a shared one of three pairs of cache lines each, 12.4 KiB. Threads whose thread_slot number is
+// 32 or more share the last slot and pay for a compare-and-swap.
+//
+// When to use it: inside a breaker that many threads call often. Many breakers that are called seldom want a smaller
+// form. Source of the ring: Polly's rolling health metrics and others; that of the epoch in the word: Sentinel's leap
+// array, which resets buckets under a lock instead.
+//
+// Proof: unit/circuit_breaker_test.cpp, stress/circuit_breaker_stress.cpp.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "holdfast/core/atomic.hpp"
+#include "holdfast/core/thread_slot.hpp"
+#include "holdfast/time/clock.hpp"
+
+namespace holdfast {
+
+class breaker_window {
+ public:
+  static constexpr std::uint32_t buckets = 16;
+  static constexpr std::uint32_t slots = 32;
+
+  struct sums {
+    std::uint64_t ok = 0;
+    std::uint64_t failed = 0;
+    [[nodiscard]] constexpr std::uint64_t total() const noexcept { return ok + failed; }
+    friend constexpr bool operator==(const sums&, const sums&) noexcept = default;
+  };
+
+  // Time in lengths of a bucket, by one multiplication.
+  class epochs {
+   public:
+    constexpr explicit epochs(duration window) noexcept
+        : per_nanosecond_(~std::uint64_t{0} /
+                          ((static_cast<std::uint64_t>(window.count()) + buckets - 2) / (buckets - 1))) {}
+    [[nodiscard]] constexpr std::uint32_t of(time_point now) const noexcept {
+      __extension__ using wide = unsigned __int128;
+      const auto ns = static_cast<std::uint64_t>(now.time_since_epoch().count());
+      return static_cast<std::uint32_t>((wide{ns} * per_nanosecond_) >> 64U);
+    }
+
+   private:
+    std::uint64_t per_nanosecond_;  // 2^64 / the length of a bucket
+  };
+
+  // The hot path of the thread whose number is `mine`. False, and nothing counted: the bucket is of another time.
+  [[nodiscard, gnu::always_inline]] bool try_count_ok(std::uint32_t mine, std::uint32_t epoch,
+                                                      std::uint16_t generation) noexcept {
+    atomic<std::uint64_t>& bucket = slots_[mine].ok[epoch % buckets];
+    const std::uint64_t seen = bucket.load(mo::relaxed);  // own: only the thread with this number writes it
+    if (seen - empty(epoch, generation) >= most) return false;
+    bucket.store(seen + 1, mo::relaxed);  // own: the same; failed words order it for readers, see [W1]
+    return true;
+  }
+
+  // True: the first success of its thread in this bucket.
+  bool count_ok(std::uint32_t epoch, std::uint16_t generation) noexcept;
+  void count_failed(std::uint32_t epoch, std::uint16_t generation) noexcept;
+
+  // Results of this generation in the window that ends at `epoch`.
+  [[nodiscard]] sums counts(std::uint32_t epoch, std::uint16_t generation) const noexcept;
+  // The same for failures alone.
+  [[nodiscard]] std::uint64_t failed(std::uint32_t epoch, std::uint16_t generation) const noexcept;
+
+  // Calls that were refused: not part of the window, but counted in the same places for the same reason.
+  [[gnu::always_inline]] void count_refused() noexcept {
+    const std::uint32_t mine = thread_slot::cached();
+    if (mine < slots) [[likely]] {
+      atomic<std::uint64_t>& refused = slots_[mine].refused;
+      refused.store(refused.load(mo::relaxed) + 1, mo::relaxed);  // own: one writer; a sum may be late
+      return;
+    }
+    count_refused_slowly();
+  }
+  [[nodiscard]] std::uint64_t refused() const noexcept;
+
+ private:
+  // 63..40 epoch, 39..28 generation, 27..0 count
+  static constexpr unsigned count_bits = 28;
+  static constexpr std::uint64_t most = (std::uint64_t{1} << count_bits) - 1;
+  // An epoch that far ahead is one of a caller with a newer `now`; farther, it is a very old one.
+  static constexpr std::int32_t ahead = 4096;
+
+  static constexpr std::uint64_t empty(std::uint32_t epoch, std::uint16_t generation) noexcept {
+    return std::uint64_t{epoch} << 40U | std::uint64_t{generation & 0xFFFU} << count_bits;
+  }
+  // How many buckets `word` lies before `epoch`; negative: after it.
+  static constexpr std::int32_t age(std::uint64_t word, std::uint32_t epoch) noexcept {
+    return static_cast<std::int32_t>((epoch - static_cast<std::uint32_t>(word >> 40U)) << 8U) >> 8U;
+  }
+  static constexpr bool in_window(std::uint64_t word, std::uint32_t epoch) noexcept {
+    const std::int32_t old = age(word, epoch);
+    return old > -ahead && old < static_cast<std::int32_t>(buckets);
+  }
+  static constexpr bool same_generation(std::uint64_t word, std::uint16_t generation) noexcept {
+    return ((word >> count_bits ^ generation) & 0xFFFU) == 0;
+  }
+  // The word after one more result.
+  static constexpr std::uint64_t one_more(std::uint64_t seen, std::uint32_t epoch, std::uint16_t generation) noexcept {
+    if (same_generation(seen, generation)) {
+      if (age(seen, epoch) <= 0 && in_window(seen, epoch)) return (seen & most) == most ? seen : seen + 1;
+    } else if (in_window(seen, epoch) && (((seen >> count_bits) - generation) & 0xFFFU) < 0x800U &&
+               (seen & most) != 0) {
+      return seen;  // someone already counts for the state after this one: this result is too late to count
+    }
+    return empty(epoch, generation) | 1U;
+  }
+
+  using ring = std::array<atomic<std::uint64_t>, buckets>;
+  struct alignas(2 * cache_line_size) slot {
+    // Written by the thread that owns the slot; by every other thread, the last slot of all.
+    ring ok;
+    ring failed;
+    alignas(2 * cache_line_size) atomic<std::uint64_t> refused;
+  };
+
+  template <bool Publish>
+  static bool count(ring& where, bool own, std::uint32_t epoch, std::uint16_t generation) noexcept;
+  void count_refused_slowly() noexcept;
+  [[nodiscard]] static std::uint32_t used() noexcept;
+
+  std::array<slot, slots + 1> slots_;
+};
+
+}  // namespace holdfast

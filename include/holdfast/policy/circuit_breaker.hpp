@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+// circuit_breaker: stops calling a callee that fails, and finds out with a counted few calls when it works again.
+//
+//   operation     caller   progress    cost                                   allocates   when refused
+//   admit         anyone   lock-free   closed: one load, one branch           never       an admission without a ticket;
+//                                      open: two loads, one own store                     `refusal` says why, till when
+//   report        anyone   lock-free   success, nothing wrong: two loads,     never       dropped_stale: the result is of
+//                                      one store to the thread's own line                 a state that has ended
+//                                      failure: a scan of the window
+//   ~permit       anyone   lock-free   closed: nothing; probe: one CAS        never       -
+//   isolate, force_close, metrics_only, release
+//                 anyone   lock-free   one CAS                                never       an empty transition
+//   state         anyone   wait-free   one load                               never       -
+//   snapshot      anyone   wait-free   a scan of the window                   never       -
+//
+// The states. Closed: all calls pass and are counted. When a rule says so (failures in a row, or the share of failed calls
+// in a sliding window) it opens: calls are refused until the open time is over, which doubles with every opening that is
+// not forgotten yet. Then it is half-open: exactly `probes` calls pass; that many successes close it, one failure opens
+// it again. Forced open, forced closed and metrics-only are entered and left by hand only; metrics-only counts and
+// never refuses.
+//
+// What is promised, each with a test of that label:
+//   I1 At most `probes` calls of one half-open generation are out or have succeeded at any time.
+//   I2 A result of an earlier generation changes nothing, and its caller is told (dropped_stale).
+//   I3 From every state that is not forced, calls that keep coming get through within the open time plus a lease,
+//      whatever becomes of the probes: a permit that is destroyed unreported gives its place back, one that is never
+//      destroyed loses it when its lease is over.
+//   I4 An open circuit is not left before its time, except by hand. (A caller whose `now` is older than the opening by
+//      more than an hour may open the half-open state early.)
+//   I5 Every transition is returned to exactly one caller, and they form a chain: each begins where the one before it
+//      ended, with the next generation. A renewed lease is a transition from half-open to half-open.
+//   I6 Admission and success write to no line that another thread writes, while nothing is wrong.
+//   I7 The same calls at the same times with the same seed have the same results.
+//   I8 Reading the breaker changes nothing.
+// Exactness: failures in a row are counted exactly, in one atomic word. The failure rate never trips on counts that no
+// order of the reports would give; with T threads reporting at once it may trip up to T results later than one thread
+// would, because results that are being counted may not see each other.
+//
+// Verdicts (core/verdict.hpp): ok and permanent are successes (it answered), transient and timeout failures; cancelled,
+// rejected, stale and, unless asked otherwise, throttled say nothing: a probe that ends so gives its place back.
+//
+// When to use it: around every call to something that can be down, one breaker a callee, inside the retry loop and inside
+// the bulkhead (a probe's place must not be lost to a full bulkhead; if it is, destroying the permit returns it).
+// Not to limit load (bulkhead, rate limiter), and not one for all instances of a service whose instances fail singly.
+//
+// Memory: 12.7 KiB in the object (policy/breaker_window.hpp says why), nothing else. No pointers in it, standard layout.
+//
+// Method: the state is one 64-bit word and every transition one compare-and-swap of it, so no half-done transition can be
+// seen or left behind by a thread that dies. Orders: the word publishes nothing but itself, so relaxed will do: what
+// belongs to a state (its counts, its decay time) carries that state's generation instead of being ordered by it.
+// Sources: Nygard, "Release It!", 2007, for the pattern; the breakers of Polly, resilience4j, gobreaker, Finagle and
+// brpc for what their users were hurt by; Envoy for levels that fall on evidence only.
+//
+// Proof: unit/circuit_breaker_test.cpp, stress/circuit_breaker_stress.cpp, bench/circuit_breaker_bench.cpp.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "holdfast/core/assert.hpp"
+#include "holdfast/core/atomic.hpp"
+#include "holdfast/core/error.hpp"
+#include "holdfast/core/thread_slot.hpp"
+#include "holdfast/core/verdict.hpp"
+#include "holdfast/policy/breaker_options.hpp"
+#include "holdfast/policy/breaker_rules.hpp"
+#include "holdfast/policy/breaker_window.hpp"
+#include "holdfast/policy/breaker_word.hpp"
+#include "holdfast/time/clock.hpp"
+
+namespace holdfast {
+
+// A step from one generation to the next, for counters and logs. Empty (false) if none happened.
+struct breaker_transition {
+  breaker_state from = breaker_state::closed;
+  breaker_state to = breaker_state::closed;
+  breaker_cause cause = breaker_cause::none;
+  std::uint16_t generation = 0;  // the one that began; one more than the one that ended, modulo 2^16
+
+  constexpr explicit operator bool() const noexcept { return cause != breaker_cause::none; }
+  friend constexpr bool operator==(const breaker_transition&, const breaker_transition&) noexcept = default;
+};
+
+// Why a call may not go on. Becomes an `error` where one is wanted; made into one on the hot path it would cost more
+// than the refusal.
+struct breaker_refusal {
+  errc code{};              // breaker_open, breaker_isolated or probe_quota; errc{}: not refused
+  duration retry_after{0};  // open: until the circuit lets probes through; probe_quota: at most so long; isolated: 0
+
+  operator error() const noexcept { return {code, retry_after}; }  // NOLINT(google-explicit-constructor)
+};
+
+struct breaker_snapshot {
+  breaker_state state = breaker_state::closed;
+  std::uint16_t generation = 0;
+  std::uint32_t level = 0;            // openings not forgotten yet
+  duration open_remaining{0};         // open: until probes are let through
+  duration lease_remaining{0};        // half-open: until unreported probes lose their places
+  std::uint32_t probes_issued = 0;    // half-open: places taken, reported successes included
+  std::uint32_t probes_ok = 0;        // half-open: successes so far
+  std::uint32_t failures_in_row = 0;  // closed, if that rule is on
+  std::uint64_t window_ok = 0;        // closed and metrics-only: the window's counts
+  std::uint64_t window_failed = 0;
+  time_point since{};  // about when this state began, by the `now` of the caller that began it; {}: at construction
+  // Since construction:
+  std::uint64_t rejected = 0;         // admissions refused
+  std::uint64_t opens = 0;            // transitions to open
+  std::uint64_t closes = 0;           // half-open to closed
+  std::uint64_t stale_dropped = 0;    // reports that came too late
+  std::uint64_t probes_returned = 0;  // probes that ended neutral or abandoned
+  std::uint64_t leases_over = 0;      // leases that ended with probes unreported
+};
+
+class circuit_breaker {
+ public:
+  // The right to make one call. Report it; destroyed unreported it is abandoned, which never counts as a failure.
+  // It must not outlive its breaker.
+  class [[nodiscard]] permit {
+   public:
+    permit() noexcept = default;
+    permit(permit&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)), seen_(other.seen_) {}
+    permit& operator=(permit&& other) noexcept {
+      permit taken(std::move(other));
+      std::swap(owner_, taken.owner_);
+      std::swap(seen_, taken.seen_);
+      return *this;
+    }
+    ~permit() {
+      if (owner_ != nullptr) owner_->abandon(seen_);
+    }
+
+    [[nodiscard]] explicit operator bool() const noexcept { return owner_ != nullptr; }
+    [[nodiscard]] circuit_breaker* owner() const noexcept { return owner_; }
+    [[nodiscard]] bool is_probe() const noexcept { return seen_.state() == breaker_state::half_open; }
+    [[nodiscard]] std::uint16_t generation() const noexcept { return seen_.generation(); }
+
+   private:
+    friend class circuit_breaker;
+    permit(circuit_breaker* owner, breaker_word seen) noexcept : owner_(owner), seen_(seen) {}
+
+    circuit_breaker* owner_ = nullptr;
+    breaker_word seen_{};  // the word that admitted it
+  };
+
+  struct [[nodiscard]] admission {
+    permit ticket{};
+    breaker_refusal refusal{};
+    breaker_transition transition{};
+
+    [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(ticket); }
+  };
+
+  struct report_result {
+    bool dropped_stale = false;
+    breaker_transition transition{};
+  };
+
+  // Asserts that the options are valid.
+  explicit circuit_breaker(const circuit_breaker_options& options = {}) noexcept;
+  circuit_breaker(const circuit_breaker&) = delete;
+  circuit_breaker& operator=(const circuit_breaker&) = delete;
+  ~circuit_breaker() = default;
+
+  // May a call be made at `now`?
+  [[nodiscard, gnu::always_inline]] admission admit(time_point now) noexcept {
+    const breaker_word word(word_.load(mo::relaxed));  // hint: the word publishes nothing but itself
+    if (word.is_closed()) [[likely]]
+      return {.ticket = permit(this, word)};
+    if (word.state() == breaker_state::open && breaker_tick::ahead(word.tick(), breaker_tick::of(now), open_longest_)) {
+      window_.count_refused();
+      return {.refusal = {errc::breaker_open, breaker_tick::until(word.tick(), now)}};
+    }
+    return admit_slowly(now);
+  }
+
+  // What became of the call. The permit is used up.
+  [[gnu::always_inline]] report_result report(permit&& ticket, verdict v, time_point now) noexcept {
+    HOLDFAST_ASSERT(ticket.owner_ == this);
+    const breaker_word seen = ticket.seen_;
+    ticket.owner_ = nullptr;
+    if (is_answer(v)) [[likely]] {
+      const breaker_word word(word_.load(mo::relaxed));  // hint: the word publishes nothing but itself
+      const std::uint32_t mine = thread_slot::cached();
+      if (word == seen && word.is_calm() && mine < breaker_window::slots) [[likely]] {
+        if (window_.try_count_ok(mine, epochs_.of(now), word.generation())) [[likely]]
+          return {};
+      }
+    }
+    return report_slowly(seen, v, now);
+  }
+
+  // By hand. Each is a transition of its own generation; what is out when it happens comes back stale. Asked for the
+  // state that holds already, they do nothing.
+  breaker_transition isolate(time_point now) noexcept;       // -> forced_open: refuse all
+  breaker_transition force_close(time_point now) noexcept;   // -> forced_closed: let all through, count nothing
+  breaker_transition metrics_only(time_point now) noexcept;  // -> metrics_only: let all through and count
+  // Ends what the three above began: to closed, or to half_open to be probed first. In other states does nothing.
+  breaker_transition release(time_point now, breaker_state to = breaker_state::closed) noexcept;
+
+  [[nodiscard]] breaker_state state() const noexcept {
+    return breaker_word(word_.load(mo::relaxed)).state();  // hint: old as soon as it is known
+  }
+  [[nodiscard]] std::uint16_t generation() const noexcept {
+    return breaker_word(word_.load(mo::relaxed)).generation();  // hint: the same
+  }
+  [[nodiscard]] breaker_snapshot snapshot(time_point now) const noexcept;
+  [[nodiscard]] const circuit_breaker_options& options() const noexcept { return rules_.options(); }
+
+ private:
+  [[gnu::noinline]] admission admit_slowly(time_point now) noexcept;
+  [[gnu::noinline]] report_result report_slowly(breaker_word seen, verdict v, time_point now) noexcept;
+  report_result report_by_word(breaker_word seen, breaker_effect effect, time_point now) noexcept;
+  report_result report_closed(breaker_word seen, breaker_effect effect, time_point now) noexcept;
+  // Within one bucket of time the number of calls in the window only grows: once enough, enough till the bucket ends.
+  static constexpr std::uint64_t quorum_key(breaker_word seen, std::uint32_t epoch) noexcept {
+    return std::uint64_t{1} << 63U | std::uint64_t{seen.generation()} << 32U | epoch;
+  }
+  [[nodiscard]] bool quorum_known(breaker_word seen, std::uint32_t epoch) const noexcept {
+    return quorum_.load(mo::relaxed) == quorum_key(seen, epoch);  // hint: not known costs a look at the window
+  }
+  breaker_transition judge_rate(breaker_word seen, std::uint32_t epoch, time_point now) noexcept;
+  void mark_dirty(breaker_word seen) noexcept;
+  void decay_level(breaker_word seen, time_point now) noexcept;
+  void abandon(breaker_word seen) noexcept {
+    if (seen.state() == breaker_state::half_open) return_place(seen);
+  }
+  void return_place(breaker_word seen) noexcept;
+  breaker_transition force(breaker_state to, time_point now) noexcept;
+  bool swap(breaker_word& seen, breaker_word next) noexcept;
+  breaker_transition happened(breaker_word from, breaker_word to, breaker_cause cause, time_point now) noexcept;
+
+  // Read by every call, written by transitions and, while something is wrong, by failures.
+  alignas(2 * cache_line_size) atomic<std::uint64_t> word_{0};
+  std::uint32_t open_longest_;  // rules_.open_longest(), on the line that is here anyway
+  breaker_window::epochs epochs_;
+  breaker_rules rules_;
+  // Written seldom.
+  alignas(2 * cache_line_size) atomic<std::uint64_t> decay_{0};  // {generation, tick} when the level may next fall
+  atomic<std::uint64_t> quorum_{0};  // the bucket of time in which min_calls was reached, while the word is dirty
+  atomic<std::int64_t> since_{0};
+  atomic<std::uint64_t> opens_{0};
+  atomic<std::uint64_t> closes_{0};
+  atomic<std::uint64_t> stale_dropped_{0};
+  atomic<std::uint64_t> probes_returned_{0};
+  atomic<std::uint64_t> leases_over_{0};
+  // Written by each thread in its own place.
+  breaker_window window_;
+};
+static_assert(std::is_standard_layout_v<circuit_breaker>);
+
+}  // namespace holdfast

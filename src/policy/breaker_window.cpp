@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+#include "holdfast/policy/breaker_window.hpp"
+
+#include <algorithm>
+
+namespace holdfast {
+
+// How many owned slots can hold anything.
+std::uint32_t breaker_window::used() noexcept {
+  return std::min(thread_slot::high_water(), slots);
+}
+
+template <bool Publish>
+bool breaker_window::count(ring& where, bool own, std::uint32_t epoch, std::uint16_t generation) noexcept {
+  atomic<std::uint64_t>& bucket = where[epoch % buckets];
+  std::uint64_t seen = bucket.load(mo::relaxed);  // own: or a first guess for the exchange below
+  std::uint64_t next = one_more(seen, epoch, generation);
+  if (own) {
+    if constexpr (Publish) {
+      bucket.store(next, mo::release);  // [W1] release, pairs with [W3]: whoever counts this failure counts the
+                                        // successes that went before it too
+    } else {
+      bucket.store(next, mo::relaxed);  // own: failed words order it for readers, see [W1]
+    }
+  } else if constexpr (Publish) {
+    // [W2] release, pairs with [W3]: as [W1]
+    // counter: a failure is tried again
+    while (!bucket.compare_exchange_weak(seen, next, mo::release, mo::relaxed))
+      next = one_more(seen, epoch, generation);
+  } else {
+    // counter: failed words order it for readers, see [W1]
+    while (!bucket.compare_exchange_weak(seen, next, mo::relaxed, mo::relaxed))
+      next = one_more(seen, epoch, generation);
+  }
+  return (next & most) == 1;
+}
+
+bool breaker_window::count_ok(std::uint32_t epoch, std::uint16_t generation) noexcept {
+  const std::uint32_t mine = std::min(thread_slot::current(), slots);
+  return count<false>(slots_[mine].ok, mine < slots, epoch, generation);
+}
+
+void breaker_window::count_failed(std::uint32_t epoch, std::uint16_t generation) noexcept {
+  const std::uint32_t mine = std::min(thread_slot::current(), slots);
+  count<true>(slots_[mine].failed, mine < slots, epoch, generation);
+}
+
+std::uint64_t breaker_window::failed(std::uint32_t epoch, std::uint16_t generation) const noexcept {
+  std::uint64_t sum = 0;
+  const auto add = [&](const slot& from) {
+    for (const auto& bucket : from.failed) {
+      // [W3] acquire, pairs with [W1] and [W2]: the successes before these failures are seen by the loads that follow
+      const std::uint64_t word = bucket.load(mo::acquire);
+      if (same_generation(word, generation) && in_window(word, epoch)) sum += word & most;
+    }
+  };
+  for (std::uint32_t i = 0, n = used(); i < n; ++i) add(slots_[i]);
+  add(slots_[slots]);
+  return sum;
+}
+
+breaker_window::sums breaker_window::counts(std::uint32_t epoch, std::uint16_t generation) const noexcept {
+  sums sum{.ok = 0, .failed = failed(epoch, generation)};  // failures first: see [W3]
+  const auto add = [&](const slot& from) {
+    for (const auto& bucket : from.ok) {
+      const std::uint64_t word = bucket.load(mo::relaxed);  // counter: ordered by [W3] as far as it matters
+      if (same_generation(word, generation) && in_window(word, epoch)) sum.ok += word & most;
+    }
+  };
+  for (std::uint32_t i = 0, n = used(); i < n; ++i) add(slots_[i]);
+  add(slots_[slots]);
+  return sum;
+}
+
+void breaker_window::count_refused_slowly() noexcept {
+  const std::uint32_t mine = thread_slot::current();
+  if (mine < slots) {
+    count_refused();
+  } else {
+    slots_[slots].refused.fetch_add(1, mo::relaxed);  // counter:
+  }
+}
+
+std::uint64_t breaker_window::refused() const noexcept {
+  std::uint64_t sum = 0;
+  // counter: a sum may be late
+  for (std::uint32_t i = 0, n = used(); i < n; ++i) sum += slots_[i].refused.load(mo::relaxed);
+  return sum + slots_[slots].refused.load(mo::relaxed);  // counter:
+}
+
+}  // namespace holdfast

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+#include "holdfast/policy/circuit_breaker.hpp"
+
+namespace holdfast {
+
+circuit_breaker::circuit_breaker(const circuit_breaker_options& options) noexcept
+    : open_longest_(0), epochs_(options.window), rules_(options) {
+  HOLDFAST_ASSERT(!validate(options));
+  open_longest_ = rules_.open_longest();
+}
+
+// The one way in which the word changes. On failure `seen` is what it is now.
+bool circuit_breaker::swap(breaker_word& seen, breaker_word next) noexcept {
+  std::uint64_t bits = seen.bits();
+  // counter: the word publishes nothing but itself, and a failure is tried again
+  if (word_.compare_exchange_weak(bits, next.bits(), mo::relaxed, mo::relaxed)) return true;
+  seen = breaker_word(bits);
+  return false;
+}
+
+// The books of a transition that this thread made.
+breaker_transition circuit_breaker::happened(breaker_word from, breaker_word to, breaker_cause cause,
+                                             time_point now) noexcept {
+  if (cause == breaker_cause::none) return {};
+  if (to.state() == breaker_state::open) opens_.fetch_add(1, mo::relaxed);         // counter:
+  if (cause == breaker_cause::probes_passed) closes_.fetch_add(1, mo::relaxed);    // counter:
+  if (cause == breaker_cause::lease_over) leases_over_.fetch_add(1, mo::relaxed);  // counter:
+  // hint: for people. The latest wins, whoever of two callers comes here first.
+  const std::int64_t when = now.time_since_epoch().count();
+  std::int64_t seen = since_.load(mo::relaxed);
+  while (seen < when && !since_.compare_exchange_weak(seen, when, mo::relaxed, mo::relaxed)) {  // hint: the same
+  }
+  return {from.state(), to.state(), cause, to.generation()};
+}
+
+circuit_breaker::admission circuit_breaker::admit_slowly(time_point now) noexcept {
+  breaker_word word(word_.load(mo::relaxed));  // hint: the exchange decides
+  for (;;) {
+    const breaker_rules::step step = rules_.admit(word, now);
+    if (step.next != word && !swap(word, step.next)) continue;
+    const breaker_transition made = happened(word, step.next, step.cause, now);
+    if (step.refusal != errc{}) {
+      window_.count_refused();
+      return {.refusal = {step.refusal, step.retry_after}, .transition = made};
+    }
+    return {.ticket = permit(this, step.next), .transition = made};
+  }
+}
+
+circuit_breaker::report_result circuit_breaker::report_slowly(breaker_word seen, verdict v, time_point now) noexcept {
+  const breaker_effect effect = rules_.effect_of(v);
+  switch (seen.state()) {
+    case breaker_state::closed: return report_closed(seen, effect, now);
+    case breaker_state::metrics_only: {
+      const breaker_word word(word_.load(mo::relaxed));  // hint: as in report
+      if (rules_.same_generation(seen, word)) {
+        if (effect == breaker_effect::success) window_.count_ok(epochs_.of(now), seen.generation());
+        if (effect == breaker_effect::failure) window_.count_failed(epochs_.of(now), seen.generation());
+      }
+      break;
+    }
+    case breaker_state::half_open:
+    case breaker_state::forced_closed:
+    case breaker_state::open:
+    case breaker_state::forced_open: break;
+  }
+  return report_by_word(seen, effect, now);
+}
+
+// What the result does to the word, if the word is still of the permit's generation.
+circuit_breaker::report_result circuit_breaker::report_by_word(breaker_word seen, breaker_effect effect,
+                                                               time_point now) noexcept {
+  breaker_word word(word_.load(mo::relaxed));  // hint: the exchange decides
+  for (;;) {
+    if (!rules_.same_generation(seen, word)) {
+      stale_dropped_.fetch_add(1, mo::relaxed);  // counter:
+      return {.dropped_stale = true};
+    }
+    const breaker_rules::step step = rules_.report(word, effect, now);
+    if (step.next != word && !swap(word, step.next)) continue;
+    if (word.state() == breaker_state::half_open && effect == breaker_effect::neutral)
+      probes_returned_.fetch_add(1, mo::relaxed);  // counter:
+    return {.transition = happened(word, step.next, step.cause, now)};
+  }
+}
+
+circuit_breaker::report_result circuit_breaker::report_closed(breaker_word seen, breaker_effect effect,
+                                                              time_point now) noexcept {
+  const std::uint32_t epoch = epochs_.of(now);
+  const breaker_word before(word_.load(mo::relaxed));  // hint: report_by_word decides
+  bool fresh = false;
+  if (rules_.same_generation(seen, before)) {
+    // A state that ends between the check and the count costs nothing: the count carries the generation.
+    if (effect == breaker_effect::success) fresh = window_.count_ok(epoch, seen.generation());
+    if (effect == breaker_effect::failure) window_.count_failed(epoch, seen.generation());
+  }
+  // Does the window have to be looked at? A failure: yes. A success can only lift the number of calls to the minimum, or
+  // be the first to see that the failures have left the window.
+  const bool look = options().failure_permille != 0 &&
+                    (effect == breaker_effect::failure ||
+                     (effect == breaker_effect::success && before.dirty() && (fresh || !quorum_known(seen, epoch))));
+  if (look) {
+    // [F1] seq_cst, pairs with [F2] and itself: of two threads that each count a result and then look at the window, at
+    // least one finds both; and either a failing thread sees that the dirty mark is gone and sets it, or the one that
+    // took it away finds the failure at its second look.
+    fence(mo::seq_cst);
+  }
+  report_result result = report_by_word(seen, effect, now);
+  if (result.dropped_stale || result.transition) return result;
+  if (effect == breaker_effect::success && before.level() != 0) decay_level(seen, now);
+  if (look) result.transition = judge_rate(seen, epoch, now);
+  return result;
+}
+
+// Opens if the window says so; takes the dirty mark away if the window holds no failure.
+breaker_transition circuit_breaker::judge_rate(breaker_word seen, std::uint32_t epoch, time_point now) noexcept {
+  const breaker_window::sums sums = window_.counts(epoch, seen.generation());
+  breaker_word word(word_.load(mo::relaxed));  // hint: the exchange decides
+  if (rules_.rate_exceeded(sums.failed, sums.total())) {
+    while (rules_.same_generation(seen, word)) {
+      const breaker_word next = rules_.opened(word, now);
+      if (swap(word, next)) return happened(word, next, breaker_cause::failure_rate, now);
+    }
+    return {};
+  }
+  if (sums.failed != 0) {
+    // hint: the worst that a lost one costs is another look
+    if (sums.total() >= options().min_calls) quorum_.store(quorum_key(seen, epoch), mo::relaxed);
+    return {};
+  }
+  while (rules_.same_generation(seen, word) && word.dirty()) {
+    if (!swap(word, word.with_dirty(false))) continue;
+    // [F2] seq_cst, pairs with [F1]: a failure that was counted meanwhile, by a thread that still saw the mark
+    fence(mo::seq_cst);
+    if (window_.failed(epoch, seen.generation()) != 0) mark_dirty(seen);
+    break;
+  }
+  return {};
+}
+
+void circuit_breaker::mark_dirty(breaker_word seen) noexcept {
+  breaker_word word(word_.load(mo::relaxed));  // hint: the exchange decides
+  while (rules_.same_generation(seen, word) && !word.dirty()) {
+    if (swap(word, word.with_dirty(true))) return;
+  }
+}
+
+// One level less, if a span of healthy_decay has gone by since the circuit closed or the level last fell. Only ever called
+// with a success in hand: no level falls without evidence.
+void circuit_breaker::decay_level(breaker_word seen, time_point now) noexcept {
+  constexpr auto packed = [](std::uint16_t generation, std::uint32_t tick) {
+    return std::uint64_t{generation} << 32U | tick;
+  };
+  std::uint64_t kept = decay_.load(mo::relaxed);  // own: carries its generation, publishes nothing else
+  std::uint32_t due = static_cast<std::uint32_t>(kept) & breaker_tick::mask;
+  // No level has fallen in this generation yet: the closing is the beginning.
+  if (kept >> 32U != seen.generation())
+    due = (seen.tick() + breaker_tick::span(options().healthy_decay)) & breaker_tick::mask;
+  if (!rules_.decay_due(due, now)) return;
+  const std::uint64_t later = packed(seen.generation(), breaker_tick::after(now, options().healthy_decay));
+  // Whoever moves the time takes the level; strong, so that a due level does not stay for no reason.
+  if (!decay_.compare_exchange_strong(kept, later, mo::relaxed, mo::relaxed)) return;  // counter: as above
+  breaker_word word(word_.load(mo::relaxed));                                          // hint: the exchange decides
+  while (rules_.same_generation(seen, word) && word.level() != 0) {
+    if (swap(word, word.with_level(word.level() - 1))) return;
+  }
+}
+
+void circuit_breaker::return_place(breaker_word seen) noexcept {
+  breaker_word word(word_.load(mo::relaxed));  // hint: the exchange decides
+  while (rules_.same_generation(seen, word)) {
+    if (!swap(word, breaker_rules::returned(word))) continue;
+    probes_returned_.fetch_add(1, mo::relaxed);  // counter:
+    return;
+  }
+}
+
+breaker_transition circuit_breaker::force(breaker_state to, time_point now) noexcept {
+  breaker_word word(word_.load(mo::relaxed));  // hint: the exchange decides
+  while (word.state() != to) {
+    const breaker_word next = word.next(to, word.level(), breaker_tick::of(now));
+    if (swap(word, next)) return happened(word, next, breaker_cause::manual, now);
+  }
+  return {};
+}
+
+breaker_transition circuit_breaker::isolate(time_point now) noexcept {
+  return force(breaker_state::forced_open, now);
+}
+breaker_transition circuit_breaker::force_close(time_point now) noexcept {
+  return force(breaker_state::forced_closed, now);
+}
+breaker_transition circuit_breaker::metrics_only(time_point now) noexcept {
+  return force(breaker_state::metrics_only, now);
+}
+
+breaker_transition circuit_breaker::release(time_point now, breaker_state to) noexcept {
+  const bool half = to == breaker_state::half_open;
+  HOLDFAST_ASSERT(half || to == breaker_state::closed);
+  breaker_word word(word_.load(mo::relaxed));  // hint: the exchange decides
+  while (word.state() >= breaker_state::forced_open) {
+    const breaker_word next =
+        word.next(half ? breaker_state::half_open : breaker_state::closed, word.level(), breaker_tick::of(now));
+    if (swap(word, next)) return happened(word, next, breaker_cause::manual, now);
+  }
+  return {};
+}
+
+breaker_snapshot circuit_breaker::snapshot(time_point now) const noexcept {
+  const breaker_word word(word_.load(mo::relaxed));  // hint: old as soon as it is known
+  breaker_snapshot s;
+  s.state = word.state();
+  s.generation = word.generation();
+  s.level = word.level();
+  if (s.state == breaker_state::open) {
+    const breaker_rules::step step = rules_.admit(word, now);
+    if (step.refusal == errc::breaker_open) s.open_remaining = step.retry_after;
+  }
+  if (s.state == breaker_state::half_open) {
+    s.probes_issued = word.issued();
+    s.probes_ok = word.succeeded();
+    if (rules_.leased(word, now)) s.lease_remaining = breaker_tick::until(word.tick(), now);
+  }
+  if (s.state == breaker_state::closed) s.failures_in_row = word.streak();
+  if (s.state == breaker_state::closed || s.state == breaker_state::metrics_only) {
+    const breaker_window::sums sums = window_.counts(epochs_.of(now), word.generation());
+    s.window_ok = sums.ok;
+    s.window_failed = sums.failed;
+  }
+  s.since = time_point(duration(since_.load(mo::relaxed)));  // hint: for people
+  s.rejected = window_.refused();
+  s.opens = opens_.load(mo::relaxed);                      // counter:
+  s.closes = closes_.load(mo::relaxed);                    // counter:
+  s.stale_dropped = stale_dropped_.load(mo::relaxed);      // counter:
+  s.probes_returned = probes_returned_.load(mo::relaxed);  // counter:
+  s.leases_over = leases_over_.load(mo::relaxed);          // counter:
+  return s;
+}
+
+}  // namespace holdfast
