@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+#include "holdfast/policy/cache.hpp"
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "holdfast/core/fixed_text.hpp"
+
+#include "support/catch.hpp"
+
+using namespace holdfast;
+using namespace std::chrono_literals;
+
+namespace {
+constexpr time_point start{1h};
+constexpr cache_options short_lived{.capacity = 64, .fresh_for = 1s, .stale_for = 10s};
+
+// Every key in one set, so that a test can fill it.
+struct one_set_hash {
+  std::uint64_t operator()(std::uint64_t key, std::uint64_t) const noexcept { return key + 1; }
+};
+// Every key with one and the same hash.
+struct colliding_hash {
+  std::uint64_t operator()(std::uint64_t, std::uint64_t) const noexcept { return 42; }
+};
+// Counts what is allocated from it.
+struct counting_memory final : std::pmr::memory_resource {
+  std::size_t allocations = 0;
+  std::size_t live = 0;
+  void* do_allocate(std::size_t size, std::size_t alignment) override {
+    ++allocations;
+    live += size;
+    return std::pmr::new_delete_resource()->allocate(size, alignment);
+  }
+  void do_deallocate(void* p, std::size_t size, std::size_t alignment) override {
+    live -= size;
+    std::pmr::new_delete_resource()->deallocate(p, size, alignment);
+  }
+  [[nodiscard]] bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
+};
+}  // namespace
+
+TEST_CASE("F4 a value is fresh, then stale, then expired, and its age is true", "[cache]") {
+  cache<std::uint64_t, int> c(short_lived);
+  CHECK(c.get(7, start).state == cache_state::miss);
+  CHECK_FALSE(c.get(7, start));
+  CHECK(c.put(7, 70, start) == cache_put::stored);
+  struct row {
+    duration after;
+    cache_state state;
+  };
+  for (const row r :
+       {row{0s, cache_state::fresh}, row{1s - 1ns, cache_state::fresh}, row{1s, cache_state::stale},
+        row{11s - 1ns, cache_state::stale}, row{11s, cache_state::expired}, row{24h, cache_state::expired}}) {
+    const auto found = c.get(7, start + r.after);
+    CAPTURE(r.after.count(), name_of(found.state));
+    CHECK(found.state == r.state);
+    CHECK(found.age == r.after);
+    CHECK(found.value == 70);
+    CHECK(static_cast<bool>(found) == (r.state != cache_state::expired));
+  }
+  CHECK(c.get(7, start - 1h).age == 0ns);  // a clock behind the writer's: never a negative age
+  CHECK(c.get(8, start).state == cache_state::miss);
+}
+
+TEST_CASE("a put renews the age, a late answer does not replace a younger one", "[cache]") {
+  cache<std::uint64_t, int> c(short_lived);
+  CHECK(c.put(1, 10, start) == cache_put::stored);
+  CHECK(c.put(1, 11, start + 5s) == cache_put::stored);
+  CHECK(c.put(1, 12, start + 4s) == cache_put::older);
+  const auto found = c.get(1, start + 5s);
+  CHECK(found.value == 11);
+  CHECK(found.age == 0s);
+  CHECK(found.state == cache_state::fresh);
+  CHECK(c.put(1, 13, start + 5s) == cache_put::stored);
+  CHECK(c.get(1, start + 5s).value == 13);
+  CHECK(c.size_approx() == 1);
+}
+
+TEST_CASE("stale-if-error: failing to refresh leaves the last good value where it is", "[cache]") {
+  cache<std::uint64_t, int> c(short_lived);
+  static_cast<void>(c.put(1, 10, start));
+  for (int second = 2; second < 11; ++second) {  // every refresh fails: there is nothing to put
+    const auto found = c.get(1, start + second * 1s);
+    CHECK(found.state == cache_state::stale);
+    CHECK(found.value == 10);
+    CHECK(found.age == second * 1s);
+  }
+}
+
+TEST_CASE("erase forgets, and says whether there was anything", "[cache]") {
+  cache<std::uint64_t, int> c(short_lived);
+  static_cast<void>(c.put(1, 10, start));
+  static_cast<void>(c.put(2, 20, start));
+  CHECK(c.erase(1));
+  CHECK_FALSE(c.erase(1));
+  CHECK(c.get(1, start).state == cache_state::miss);
+  CHECK(c.get(2, start).value == 20);
+  // Younger than what was stored before the erase, or not: the key is new.
+  CHECK(c.put(1, 11, start - 1s) == cache_put::stored);
+  CHECK(c.get(1, start).value == 11);
+}
+
+TEST_CASE("a set keeps seven entries; what was used gets a second chance", "[cache]") {
+  cache<std::uint64_t, std::uint64_t, one_set_hash> c({.capacity = 7});
+  REQUIRE(c.capacity() == 7);
+  for (std::uint64_t k = 0; k < 7; ++k) CHECK(c.put(k, k * 10, start) == cache_put::stored);
+  for (std::uint64_t k = 0; k < 7; ++k) CHECK(c.get(k, start).value == k * 10);
+  CHECK(c.evicted() == 0);
+  static_cast<void>(c.put(100, 1000, start));
+  CHECK(c.evicted() == 1);
+  CHECK(c.size_approx() == 7);
+  CHECK(c.get(100, start).value == 1000);
+  // One key in constant use survives any number of others that are seen once.
+  static_cast<void>(c.put(5, 50, start));
+  for (std::uint64_t k = 200; k < 300; ++k) {
+    REQUIRE(c.get(5, start).state != cache_state::miss);
+    static_cast<void>(c.put(k, k, start));
+    REQUIRE(c.size_approx() == 7);
+  }
+  CHECK(c.get(5, start).value == 50);
+}
+
+TEST_CASE("renewing an entry evicts nobody", "[cache]") {
+  cache<std::uint64_t, int, one_set_hash> c({.capacity = 7});
+  for (std::uint64_t k = 0; k < 7; ++k) static_cast<void>(c.put(k, 1, start));
+  for (int i = 0; i < 1'000; ++i) CHECK(c.put(static_cast<std::uint64_t>(i % 7), i, start) == cache_put::stored);
+  CHECK(c.evicted() == 0);
+  for (std::uint64_t k = 0; k < 7; ++k) CHECK(c.get(k, start).value >= 993);
+}
+
+TEST_CASE("keys of equal hash are told apart", "[cache]") {
+  cache<std::uint64_t, std::uint64_t, colliding_hash> c({.capacity = 70});
+  for (std::uint64_t k = 0; k < 7; ++k) static_cast<void>(c.put(k, k + 100, start));
+  for (std::uint64_t k = 0; k < 7; ++k) CHECK(c.get(k, start).value == k + 100);
+  CHECK(c.get(7, start).state == cache_state::miss);
+  CHECK(c.erase(3));
+  CHECK(c.get(3, start).state == cache_state::miss);
+  CHECK(c.get(4, start).value == 104);
+}
+
+TEST_CASE("text keys and payloads of varying length come back whole", "[cache]") {
+  cache<fixed_text<40>, byte_payload<1'000>> c({.capacity = 200});
+  const auto text_of = [](std::size_t n) {
+    std::string text(n, ' ');
+    for (std::size_t i = 0; i < n; ++i) text[i] = static_cast<char>('a' + (i * 7 + n) % 26);
+    return text;
+  };
+  for (std::size_t n = 0; n <= 1'000; n += n < 20 ? 1 : 37) {
+    byte_payload<1'000> value;
+    REQUIRE(value.assign(text_of(n)));
+    CHECK(c.put(std::to_string(n).c_str(), value, start) == cache_put::stored);
+    // Shorter than before in the same slot, and longer.
+    CHECK(c.put("always", value, start) == cache_put::stored);
+    CHECK(c.get("always", start).value.view() == text_of(n));
+    CHECK(c.get(std::to_string(n).c_str(), start).value.view() == text_of(n));
+  }
+  byte_payload<10> small;
+  CHECK_FALSE(small.assign("eleven byte"));
+  CHECK(small.view().empty());
+  CHECK(small.assign("ten bytes!"));
+  // A key assigned over a longer one holds leftover bytes; it is the same key all the same.
+  fixed_text<40> key("a much longer key");
+  key.assign("always");
+  CHECK(c.get(key, start).state == cache_state::fresh);
+}
+
+TEST_CASE("values of every size survive the way through words", "[cache]") {
+  const auto round_trip = [](auto value) {
+    using value_type = decltype(value);
+    cache<std::uint64_t, value_type> c({.capacity = 1});
+    for (std::size_t i = 0; i < value.size(); ++i) value[i] = static_cast<unsigned char>(i * 31 + 7);
+    static_cast<void>(c.put(1, value, start));
+    CHECK(c.get(1, start).value == value);
+  };
+  round_trip(std::array<unsigned char, 1>{});
+  round_trip(std::array<unsigned char, 7>{});
+  round_trip(std::array<unsigned char, 8>{});
+  round_trip(std::array<unsigned char, 9>{});
+  round_trip(std::array<unsigned char, 63>{});
+  round_trip(std::array<unsigned char, 1'024>{});
+}
+
+TEST_CASE("a cache holds its capacity of spread keys, nearly", "[cache]") {
+  cache<std::uint64_t, std::uint64_t> c({.capacity = 7'000});
+  for (std::uint64_t k = 0; k < 3'500; ++k) static_cast<void>(c.put(k, k, start));
+  std::size_t kept = 0;
+  for (std::uint64_t k = 0; k < 3'500; ++k) kept += c.get(k, start).state != cache_state::miss ? 1U : 0U;
+  CHECK(kept == c.size_approx());
+  CHECK(kept + c.evicted() == 3'500);
+  CHECK(kept > 3'300);  // at half load few sets get more than seven keys
+  for (std::uint64_t k = 0; k < 100'000; ++k) static_cast<void>(c.put(k, k, start));
+  CHECK(c.size_approx() <= c.capacity());
+  CHECK(c.size_approx() > c.capacity() * 99 / 100);
+}
+
+TEST_CASE("storage is taken at construction, once, and given back", "[cache]") {
+  counting_memory memory;
+  {
+    cache<std::uint64_t, byte_payload<64>> c({.capacity = 100}, &memory);
+    CHECK(memory.allocations == 1);
+    CHECK(memory.live > 100 * 64);
+    for (std::uint64_t k = 0; k < 1'000; ++k) {
+      static_cast<void>(c.put(k, {}, start));
+      static_cast<void>(c.get(k, start));
+      static_cast<void>(c.erase(k / 2));
+    }
+    CHECK(memory.allocations == 1);
+  }
+  CHECK(memory.live == 0);
+}
+
+TEST_CASE("a seed moves keys to other sets", "[cache]") {
+  const cache_hash hash;
+  CHECK(hash(std::uint64_t{1}, 1) != hash(std::uint64_t{1}, 2));
+  CHECK(hash(fixed_text<8>("a"), 1) != hash(fixed_text<8>("a"), 2));
+  CHECK(hash(fixed_text<8>("a"), 1) == hash(fixed_text<16>("a"), 1));
+}
+
+TEST_CASE("cache options name what is wrong", "[cache]") {
+  static_assert(!validate(cache_options{}));
+  static_assert(validate(cache_options{.capacity = 0}).field == "capacity");
+  static_assert(validate(cache_options{.capacity = (1U << 28U) + 1}).field == "capacity");
+  static_assert(validate(cache_options{.fresh_for = -1ns}).field == "fresh_for");
+  static_assert(validate(cache_options{.stale_for = -1ns}).field == "stale_for");
+  static_assert(validate(cache_options{.stale_for = duration::max()}).field == "stale_for");
+}
