@@ -25,8 +25,8 @@ breaker_transition circuit_breaker::happened(breaker_word from, breaker_word to,
   if (to.state() == breaker_state::open) opens_.fetch_add(1, mo::relaxed);         // counter:
   if (cause == breaker_cause::probes_passed) closes_.fetch_add(1, mo::relaxed);    // counter:
   if (cause == breaker_cause::lease_over) leases_over_.fetch_add(1, mo::relaxed);  // counter:
-  // hint: for people. The latest wins, whoever of two callers comes here first.
   const std::int64_t when = now.time_since_epoch().count();
+  // hint: for people. The latest wins, whoever of two callers comes here first.
   std::int64_t seen = since_.load(mo::relaxed);
   while (seen < when && !since_.compare_exchange_weak(seen, when, mo::relaxed, mo::relaxed)) {  // hint: the same
   }

@@ -4,7 +4,7 @@
 //   name            guarantee    allocates   notes
 //   atomic<T>       lock-free    never       std::atomic with the order named at every call
 //   atomic_ref<T>   lock-free    never       the same over a plain object of the caller
-//   plain<T>        none         never       data that another atomic publishes; free here, race-checked in a model build
+//   plain<T>        none         never       data another atomic publishes; free here, race-checked in a model build
 //   fence           wait-free    never       see fence() for what it is under ThreadSanitizer
 //   cpu_relax       wait-free    never       a pause in a spin loop
 //

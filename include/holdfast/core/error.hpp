@@ -8,6 +8,8 @@
 // not idempotent may be repeated.
 //
 // Questions are asked through std::error_condition: `e.code == failure::transient`.
+//
+// Proof: unit/error_test.cpp.
 #pragma once
 
 #include <chrono>

@@ -17,6 +17,8 @@
 //
 // Unknown codes of a known domain fall to the domain's default; a code of an unknown category is permanent: what cannot
 // be understood is not repeated. All functions are wait-free and allocate nothing.
+//
+// Proof: unit/error_test.cpp.
 #pragma once
 
 #include <cstdint>

@@ -3,6 +3,8 @@
 //
 // Longer input is cut at N bytes, on a UTF-8 character boundary, and truncated() says so: identifiers reach logs and
 // headers whole or marked, never by chance. Use std::string_view where the text outlives the holder.
+//
+// Proof: unit/error_test.cpp.
 #pragma once
 
 #include <array>

@@ -10,6 +10,8 @@
 //   cancelled   nothing               no                           nothing    the caller went away
 //   rejected    nothing               bulkhead and rate, on hint   nothing    an inner policy said no before the call
 //   stale       nothing               no                           nothing    the answer came after its attempt ended
+//
+// Proof: unit/error_test.cpp.
 #pragma once
 
 #include <cstdint>

@@ -23,8 +23,8 @@
 // part of hint_spread, because everybody was told the same second; the spread gives way where the deadline is near. A
 // hint that ends past the deadline is refused at once, cut or not: the callee has said that it will not answer in time.
 //
-// When to use: exec/call.hpp runs the loop around this and knows the order of the other policies. Use it alone in a loop
-// of your own. Retry at one layer of a call chain only: three layers of three attempts are 27.
+// When to use: exec/call.hpp runs the loop around this and knows the order of the other policies. Use it alone in a
+// loop of your own. Retry at one layer of a call chain only: three layers of three attempts are 27.
 // Memory: none. Sources: gRPC proposal A6, AWS retry strategy (prices, hint), Finagle.
 // Proof: unit/retry_test.cpp (every row of both tables; R2 no wait past the deadline), alloc/policy_alloc_test.cpp.
 #pragma once

@@ -3,7 +3,7 @@
 //
 //   operation              caller     progress    cost        allocates   when refused
 //   try_claim(n)           writer     wait-free   O(1)        never       nullptr: full, or n > max_record()
-//   commit(used, tag)      writer     wait-free   O(1)        never       (asserted: a claim of at least `used` is open)
+//   commit(used, tag)      writer     wait-free   O(1)        never       (asserted: the open claim is that large)
 //   front(out)             reader     wait-free   O(1)        never       false: empty, `out` is as it was
 //   pop                    reader     wait-free   O(1)        never       (asserted by the reader's position)
 //   release                reader     wait-free   O(1)        never

@@ -3,6 +3,8 @@
 //
 // A value of eight bytes. All operations are wait-free, allocate nothing, and read no clock. Arithmetic saturates: a
 // timeout of centuries is `never`, not an overflow.
+//
+// Proof: unit/clock_test.cpp.
 #pragma once
 
 #include <algorithm>

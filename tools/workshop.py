@@ -1,0 +1,367 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What tools/check, tools/demo and .ci/run share: configuring, building and testing with a word on how long it takes.
+
+    workshop.py check [release|tsan|asan|lint]   build and test one configuration (default release)
+    workshop.py program                          build the holdfast program
+
+Build folders are build/<configuration>. On a terminal one line shows how far it is; elsewhere a plain line comes every
+ten seconds. Needs nothing but Python 3.9, meson and ninja.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+TERMINAL = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" and os.environ.get("CI") != "true"
+
+# name: what it is, compilers, meson options, meson test arguments, environment of the tests.
+CONFIGURATIONS = {
+    "release": {
+        "about": "gcc, optimised, every test",
+        "compilers": {"CC": "gcc", "CXX": "g++"},
+        "options": {"buildtype": "release", "tests": "enabled", "bench": "enabled", "tools": "enabled"},
+    },
+    "tsan": {
+        "about": "gcc ThreadSanitizer, the library's unit and stress tests",
+        "compilers": {"CC": "gcc", "CXX": "g++"},
+        "options": {"buildtype": "debugoptimized", "b_sanitize": "thread", "tests": "enabled", "bench": "disabled",
+                    "tools": "disabled"},
+        # Some kernels randomise addresses more than this runtime can map.
+        "wrapper": ["setarch", "-R"],
+        "environment": {"TSAN_OPTIONS": "halt_on_error=1:exitcode=66:history_size=7:second_deadlock_stack=1"},
+    },
+    "asan": {
+        "about": "clang AddressSanitizer and UndefinedBehaviorSanitizer, the library's tests and the program's",
+        "compilers": {"CC": "clang", "CXX": "clang++"},
+        "options": {"buildtype": "debugoptimized", "b_sanitize": "address,undefined", "b_lundef": "false",
+                    "tests": "enabled", "bench": "disabled", "tools": "enabled"},
+        "environment": {"ASAN_OPTIONS": "halt_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1",
+                        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"},
+    },
+}
+
+# Seconds that a step takes on two cores without a compiler cache; replaced by what the last run here took.
+GUESSES = {"configure": 5, "build": 240, "test": 60, "format": 5, "clang-tidy": 240}
+
+
+def clock(seconds):
+    seconds = max(0, int(seconds + 0.5))
+    return f"{seconds // 60}:{seconds % 60:02}"
+
+
+class Course:
+    """The steps of one run, how far it is, and how long is left."""
+
+    def __init__(self, name, steps):
+        self.name, self.steps, self.done = name, steps, []
+        self.memory_file = BUILD / f".seconds-{name}.json"
+        try:
+            self.expected = {**GUESSES, **json.loads(self.memory_file.read_text())}
+        except (OSError, ValueError):
+            self.expected = dict(GUESSES)
+        self.start = self.step_start = self.said = time.monotonic()
+        self.step, self.drawn = None, False
+
+    def begin(self, step, what):
+        self.step, self.what, self.step_start = step, what, time.monotonic()
+        self.say(f"[{len(self.done) + 1}/{len(self.steps)}] {what}, about {clock(self.left(0))} left")
+
+    def left(self, fraction, step_left=None):
+        """Seconds to the end of the run: the rest of this step, and the steps after it."""
+        spent = time.monotonic() - self.step_start
+        if step_left is None:
+            expected = self.expected[self.step]
+            if fraction > 0.05 and spent > 2:
+                # The share that is done speaks louder the more of it there is.
+                expected = (1 - fraction) * expected + fraction * spent / fraction
+            step_left = max(expected - spent, 0)
+        return step_left + sum(self.expected[s] for s in self.steps[len(self.done) + 1:])
+
+    def tell(self, done, total, text=""):
+        """Called as often as there is news."""
+        now = time.monotonic()
+        if not TERMINAL and now - self.said < 10:
+            return
+        line = (f"[{len(self.done) + 1}/{len(self.steps)}] {self.what} {done}/{total}, "
+                f"about {clock(self.left(done / max(total, 1)))} left")
+        if TERMINAL:
+            width = shutil.get_terminal_size().columns - 1
+            sys.stdout.write("\r\033[K" + f"{line}  {text}"[:width])
+            sys.stdout.flush()
+            self.drawn = True
+        else:
+            print(line, flush=True)
+        self.said = now
+
+    def say(self, line):
+        if self.drawn:
+            sys.stdout.write("\r\033[K")
+            self.drawn = False
+        print(line, flush=True)
+        self.said = time.monotonic()
+
+    def end(self, result):
+        seconds = time.monotonic() - self.step_start
+        self.done.append((self.step, seconds, result))
+        self.say(f"[{len(self.done)}/{len(self.steps)}] {self.what}: {result} in {clock(seconds)}")
+        try:
+            self.expected[self.step] = round(seconds, 1)
+            self.memory_file.write_text(json.dumps({s: t for s, t, _ in self.done}))
+        except OSError:
+            pass
+
+
+def follow(command, on_line, log, env=None):
+    """Runs a command; hands each line to on_line and to the log. Returns its exit code. Ctrl-C reaches it too."""
+    with open(log, "a", encoding="utf-8") as out:
+        out.write(f"$ {' '.join(map(str, command))}\n")
+        process = subprocess.Popen(list(map(str, command)), cwd=ROOT, env=env, stdin=subprocess.DEVNULL, text=True,
+                                   errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            for line in process.stdout:
+                out.write(line)
+                on_line(line.rstrip("\n"))
+            return process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+
+
+def tail(lines, count=60):
+    kept = lines[-count:]
+    if len(lines) > count:
+        print(f"  ... {len(lines) - count} lines before, in the log")
+    for line in kept:
+        print("  " + line)
+
+
+def jobs():
+    """As many compilers as there are cores, and no more than memory feeds: the largest file takes about 1.5 GB."""
+    wanted = os.environ.get("HOLDFAST_JOBS", "")
+    if wanted.isdigit() and int(wanted) > 0:
+        return int(wanted)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        memory = 4 << 30
+    return max(1, min(cores, memory // (3 << 29)))
+
+
+def configure(course, name, options, log):
+    """meson setup, or the options that differ from those that the folder was made with."""
+    chosen = CONFIGURATIONS[name]
+    folder = BUILD / name
+    course.begin("configure", f"configuring build/{name}")
+    env = {**os.environ, **chosen["compilers"]}
+    flags = [f"-D{key}={value}" for key, value in sorted(options.items())]
+    made = folder / "meson-private" / "coredata.dat"
+    stamp = folder / ".options"
+    text = " ".join(flags)
+    lines = []
+    if made.exists() and stamp.exists() and stamp.read_text() == text:
+        code = 0
+    else:
+        command = ["meson", "setup", *flags, folder] + (["--reconfigure"] if made.exists() else [])
+        code = follow(command, lines.append, log, env)
+        if code != 0 and made.exists():
+            # A folder that another version of meson or another compiler made: start it again.
+            shutil.rmtree(folder)
+            code = follow(["meson", "setup", *flags, folder], lines.append, log, env)
+    course.end("ready" if code == 0 else "FAILED")
+    if code != 0:
+        tail(lines)
+        return False
+    stamp.write_text(text)
+    return True
+
+
+def build(course, name, targets, log):
+    course.begin("build", f"building build/{name}")
+    failed, recent, state = [], [], {"failing": False}
+
+    def on_line(line):
+        match = re.match(r"@(\d+)/(\d+)@ ?(.*)", line)
+        if match:
+            state["failing"] = False
+            course.tell(int(match.group(1)), int(match.group(2)), match.group(3))
+        elif line.startswith("FAILED: "):
+            state["failing"] = True
+            failed.append(line)
+        elif state["failing"]:
+            failed.append(line)
+        else:
+            recent.append(line)
+
+    env = {**os.environ, "NINJA_STATUS": "@%f/%t@ "}
+    code = follow(["ninja", "-C", BUILD / name, "-j", jobs(), "-k", "20", *targets], on_line, log, env)
+    course.end("done" if code == 0 else "FAILED")
+    if code != 0:
+        tail(failed or recent)
+    return code == 0
+
+
+def run_tests(course, name, extra, log):
+    chosen = CONFIGURATIONS[name]
+    course.begin("test", "testing")
+    env = {**os.environ, **chosen.get("environment", {})}
+    command = ["meson", "test", "-C", BUILD / name, "--no-rebuild", "--print-errorlogs", *extra]
+    wrapper = chosen.get("wrapper")
+    if wrapper and shutil.which(wrapper[0]) and subprocess.run([*wrapper, "true"], capture_output=True).returncode == 0:
+        command = [*wrapper, *command]
+    results, lines = [], []
+
+    def on_line(line):
+        lines.append(line)
+        match = re.match(r"\s*(\d+)/(\d+) (.*?)\s+(OK|FAIL|SKIP|TIMEOUT|ERROR|INTERRUPT|EXPECTEDFAIL|UNEXPECTEDPASS)\s+"
+                         r"([\d.]+)s", line)
+        if match:
+            results.append((match.group(3), match.group(4), float(match.group(5))))
+            course.tell(int(match.group(1)), int(match.group(2)), match.group(3))
+
+    code = follow(command, on_line, log, env)
+    bad = [r for r in results if r[1] not in ("OK", "SKIP", "EXPECTEDFAIL")]
+    good = not bad and code == 0 and any(r[1] == "OK" for r in results)
+    course.end("done" if good else "FAILED")
+    if not good:
+        tail(lines, 120)
+    return results, good
+
+
+def summary(title, rows, good, log):
+    print()
+    print(title)
+    for left, right in rows:
+        print(f"  {left:<34} {right}")
+    print(f"  {'log':<34} {log.relative_to(ROOT)}")
+    print("ALL GOOD" if good else "FAILED: see above")
+
+
+def new_log(name):
+    BUILD.mkdir(exist_ok=True)
+    log = BUILD / f"{name}.log"
+    log.write_text("")
+    return log
+
+
+def check(name, extra):
+    if name == "lint":
+        return lint()
+    chosen = CONFIGURATIONS[name]
+    print(f"holdfast: {chosen['about']}; {jobs()} compilers at a time", flush=True)
+    log = new_log(name)
+    course = Course(name, ["configure", "build", "test"])
+    good = configure(course, name, chosen["options"], log) and build(course, name, [], log)
+    rows, results = [], []
+    if good:
+        results, good = run_tests(course, name, extra, log)
+    rows += [(f"{step} {name}", f"{result}, {clock(seconds)}") for step, seconds, result in course.done]
+    count = {state: sum(1 for r in results if r[1] == state) for state in ("OK", "SKIP")}
+    if results:
+        rows.append(("test programs", f"{count['OK']} passed, {len(results) - count['OK'] - count['SKIP']} failed"
+                                      + (f", {count['SKIP']} skipped" if count["SKIP"] else "")))
+        rows += [("  failed", f"{r[0]} ({r[1].lower()})") for r in results if r[1] not in ("OK", "SKIP")][:12]
+        slow = sorted(results, key=lambda r: -r[2])[:3]
+        rows.append(("slowest", ", ".join(f"{re.sub('^holdfast:', '', n)} {t:.1f} s" for n, _, t in slow)))
+    summary(f"check {name}: {clock(time.monotonic() - course.start)}", rows, good, log)
+    return 0 if good else 1
+
+
+def program():
+    """The holdfast program alone, in the release folder, with whatever else that folder was asked for before."""
+    log = new_log("program")
+    course = Course("program", ["configure", "build"])
+    options = dict(CONFIGURATIONS["release"]["options"], tests="auto", bench="auto")
+    if (BUILD / "release" / ".options").exists():  # tools/check has made it: it needs more, and its options do
+        options = CONFIGURATIONS["release"]["options"]
+    good = configure(course, "release", options, log) and build(course, "release", ["tools/holdfast/holdfast"], log)
+    if not good:
+        print(f"the program was not built; the log is {log.relative_to(ROOT)}")
+    return 0 if good else 1
+
+
+def own_sources(kinds):
+    out = subprocess.run(["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard", "-z"], check=True,
+                         capture_output=True, timeout=30).stdout.decode()
+    return sorted(p for p in out.split("\0") if p.endswith(kinds) and (ROOT / p).is_file())
+
+
+def in_parallel(course, commands, log, label):
+    """Runs commands, jobs() at a time; returns the output of those that failed."""
+    waiting, running, bad, done = list(commands), [], [], 0
+    with open(log, "a", encoding="utf-8") as out:
+        while waiting or running:
+            while waiting and len(running) < jobs():
+                name, command = waiting.pop(0)
+                running.append((name, subprocess.Popen(list(map(str, command)), cwd=ROOT, stdin=subprocess.DEVNULL,
+                                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                                       errors="replace"), time.monotonic()))
+            name, process, begun = running.pop(0)
+            text = process.communicate()[0]
+            done += 1
+            course.tell(done, len(commands), name)
+            out.write(f"$ {label} {name}: exit {process.returncode}, {time.monotonic() - begun:.1f} s\n{text}")
+            if process.returncode != 0:
+                bad.append((name, text))
+    return bad
+
+
+def lint():
+    """clang-format, then clang-tidy over every source of ours that the release build compiles."""
+    log = new_log("lint")
+    course = Course("lint", ["configure", "format", "clang-tidy"])
+    if not configure(course, "release", CONFIGURATIONS["release"]["options"], log):
+        return 1
+    sources = own_sources((".hpp", ".cpp"))
+    course.begin("format", f"clang-format over {len(sources)} files")
+    wrong = in_parallel(course, [(f"{n} files", ["clang-format", "--dry-run", "-Werror", *sources[n:n + 40]])
+                                 for n in range(0, len(sources), 40)], log, "clang-format")
+    course.end("done" if not wrong else "FAILED")
+    known = {str((BUILD / "release" / e["file"]).resolve())
+             for e in json.loads((BUILD / "release" / "compile_commands.json").read_text())}
+    units = [s for s in sources if s.endswith(".cpp") and str(ROOT / s) in known]
+    units.sort(key=lambda s: (not s.startswith("tools/"), s))  # the heavy ones first, so that no core idles at the end
+    course.begin("clang-tidy", f"clang-tidy over {len(units)} sources")
+    tidy = ["clang-tidy", "-p", BUILD / "release", "--quiet", "--warnings-as-errors=*", "--extra-arg=-w",
+            "--extra-arg=-Wno-unknown-warning-option"]
+    found = in_parallel(course, [(u, [*tidy, u]) for u in units], log, "clang-tidy")
+    course.end("done" if not found else "FAILED")
+    for name, text in (wrong + found)[:10]:
+        print(f"{name}:")
+        tail([line for line in text.split("\n") if line.strip() and "warnings generated" not in line], 25)
+    good = not wrong and not found
+    summary(f"check lint: {clock(time.monotonic() - course.start)}",
+            [("clang-format", f"{len(sources)} files"), ("clang-tidy", f"{len(units)} sources, {len(found)} with findings")],
+            good, log)
+    return 0 if good else 1
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/check", description="Builds holdfast and passes its tests.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    checking = commands.add_parser("check", prog="tools/check", description="Builds holdfast and passes its tests.",
+                                   epilog="; ".join(f"{n}: {c['about']}" for n, c in CONFIGURATIONS.items())
+                                   + "; lint: clang-format and clang-tidy. HOLDFAST_JOBS=N sets how many compilers run.")
+    checking.add_argument("configuration", nargs="?", default="release", choices=[*CONFIGURATIONS, "lint"])
+    checking.add_argument("tests", nargs="*", help="names of tests, or arguments of meson test (after --)")
+    commands.add_parser("program", description="Builds the holdfast program.")
+    chosen = parser.parse_args()
+    try:
+        return check(chosen.configuration, chosen.tests) if chosen.command == "check" else program()
+    except KeyboardInterrupt:
+        print("\nstopped")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
