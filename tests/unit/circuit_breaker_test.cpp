@@ -131,7 +131,8 @@ TEST_CASE("half-open, as many successes as probes close it", "[circuit_breaker]"
   CHECK(seen.window_failed == 0);  // a closed circuit begins with an empty window
 }
 
-TEST_CASE("failures in a row open it at exactly the configured number, and a success begins anew", "[circuit_breaker]") {
+TEST_CASE("failures in a row open it at exactly the configured number, and a success begins anew",
+          "[circuit_breaker]") {
   circuit_breaker breaker(with([](auto& o) {
     o.failure_permille = 0;
     o.consecutive_failures = 5;
@@ -146,4 +147,1250 @@ TEST_CASE("failures in a row open it at exactly the configured number, and a suc
   const auto opened = call(breaker, verdict::transient, start);
   CHECK(opened.transition.to == state::open);
   CHECK(opened.transition.cause == breaker_cause::consecutive_failures);
+}
+
+// ---- what happened to the users of other breakers (each test says what)
+
+TEST_CASE("I2: late successes of closed-era calls do not close a half-open circuit", "[circuit_breaker]") {
+  circuit_breaker breaker(plain_rules);
+  std::vector<permit> late;
+  for (int i = 0; i < 6; ++i) late.push_back(take(breaker, start));
+  open_it(breaker, start);
+  const auto later = open_until(breaker, start);
+  auto probe = take(breaker, later);
+  for (auto& p : late) {
+    const auto result = breaker.report(std::move(p), verdict::ok, later);
+    CHECK(result.dropped_stale);
+    CHECK_FALSE(result.transition);
+  }
+  const auto seen = breaker.snapshot(later);
+  CHECK(seen.state == state::half_open);
+  CHECK(seen.probes_issued == 1);
+  CHECK(seen.probes_ok == 0);
+  CHECK(seen.stale_dropped == 6);
+  CHECK_FALSE(breaker.report(std::move(probe), verdict::ok, later).dropped_stale);
+}
+
+TEST_CASE("I2: a late failure of a closed-era call does not reopen a half-open or closed circuit",
+          "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) {
+    o.consecutive_failures = 1;
+    o.probes = 1;
+  }));
+  auto late_half = take(breaker, start);
+  auto late_closed = take(breaker, start);
+  open_it(breaker, start);
+  const auto later = open_until(breaker, start);
+  auto probe = take(breaker, later);
+  CHECK(breaker.report(std::move(late_half), verdict::transient, later).dropped_stale);
+  CHECK(breaker.state() == state::half_open);
+  CHECK(breaker.report(std::move(probe), verdict::ok, later).transition.to == state::closed);
+  CHECK(breaker.report(std::move(late_closed), verdict::transient, later).dropped_stale);
+  CHECK(breaker.state() == state::closed);
+  CHECK(breaker.snapshot(later).failures_in_row == 0);
+  CHECK(breaker.snapshot(later).window_failed == 0);
+}
+
+TEST_CASE("I2: a probe of an earlier half-open neither closes nor opens the one that follows", "[circuit_breaker]") {
+  for (const verdict v : {verdict::ok, verdict::transient, verdict::cancelled}) {
+    circuit_breaker breaker(plain_rules);
+    open_it(breaker, start);
+    const auto first = open_until(breaker, start);
+    auto old_probe = take(breaker, first);
+    call(breaker, verdict::transient, first);  // opens again
+    const auto second = open_until(breaker, first);
+    auto probe = take(breaker, second);
+    CHECK(breaker.report(std::move(old_probe), v, second).dropped_stale);
+    const auto seen = breaker.snapshot(second);
+    CHECK(seen.state == state::half_open);
+    CHECK(seen.probes_issued == 1);
+    CHECK(seen.probes_ok == 0);
+  }
+}
+
+TEST_CASE("I1: fifty late ignored results do not inflate the number of probes", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.probes = 2; }));
+  std::vector<permit> late;
+  for (int i = 0; i < 50; ++i) late.push_back(take(breaker, start));
+  open_it(breaker, start);
+  const auto later = open_until(breaker, start);
+  std::vector<permit> probes;
+  probes.push_back(take(breaker, later));
+  for (int i = 0; i < 25; ++i)
+    CHECK(breaker.report(std::move(late.at(static_cast<std::size_t>(i))), verdict::cancelled, later).dropped_stale);
+  late.clear();  // the other half is abandoned
+  probes.push_back(take(breaker, later));
+  for (int i = 0; i < 100; ++i) CHECK_FALSE(breaker.admit(later));
+  CHECK(breaker.snapshot(later).probes_issued == 2);
+}
+
+TEST_CASE("a neutral or abandoned probe gives back exactly its place and decides nothing", "[circuit_breaker]") {
+  circuit_breaker breaker(plain_rules);
+  open_it(breaker, start);
+  const auto later = open_until(breaker, start);
+  auto ok = take(breaker, later);
+  CHECK_FALSE(breaker.report(std::move(ok), verdict::ok, later).transition);
+  const std::array neutral{verdict::cancelled, verdict::rejected, verdict::stale, verdict::throttled};
+  for (int round = 0; round < 20; ++round) {
+    auto a = take(breaker, later);
+    auto b = take(breaker, later);
+    CHECK_FALSE(breaker.admit(later));
+    const auto result = breaker.report(std::move(a), neutral.at(static_cast<std::size_t>(round % 4)), later);
+    CHECK_FALSE(result.transition);
+    CHECK_FALSE(result.dropped_stale);
+    b = permit();  // destroyed
+    const auto seen = breaker.snapshot(later);
+    CHECK(seen.state == state::half_open);
+    CHECK(seen.probes_issued == 1);
+    CHECK(seen.probes_ok == 1);
+  }
+  CHECK(breaker.snapshot(later).probes_returned == 40);
+}
+
+TEST_CASE("a cancelled probe does not close the circuit", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.probes = 1; }));
+  open_it(breaker, start);
+  const auto later = open_until(breaker, start);
+  CHECK_FALSE(breaker.report(take(breaker, later), verdict::cancelled, later).transition);
+  CHECK(breaker.state() == state::half_open);
+  CHECK(breaker.report(take(breaker, later), verdict::ok, later).transition.to == state::closed);
+}
+
+TEST_CASE("two-phase admission: a probe's place survives a guard that turns the call away", "[circuit_breaker]") {
+  circuit_breaker outer(with([](auto& o) { o.probes = 1; }));
+  circuit_breaker inner(with([](auto& o) { o.probes = 1; }));
+  open_it(outer, start);
+  const auto later = open_until(outer, start);
+  inner.isolate(later);
+  for (int i = 0; i < 100; ++i) {
+    auto outer_admission = outer.admit(later);
+    REQUIRE(outer_admission);  // would be refused for ever if a place were lost
+    CHECK_FALSE(inner.admit(later));
+  }
+  inner.release(later);
+  auto ticket = take(outer, later);
+  auto inside = take(inner, later);
+  inner.report(std::move(inside), verdict::ok, later);
+  CHECK(outer.report(std::move(ticket), verdict::ok, later).transition.to == state::closed);
+}
+
+TEST_CASE("I3: a probe that never reports does not wedge the circuit, its lease is renewed", "[circuit_breaker]") {
+  circuit_breaker breaker(plain_rules);
+  open_it(breaker, start);
+  const auto t0 = open_until(breaker, start);
+  std::vector<permit> stuck;
+  for (int i = 0; i < 3; ++i) stuck.push_back(take(breaker, t0));
+  const auto refused = breaker.admit(t0 + 1s);
+  CHECK(refused.refusal.code == errc::probe_quota);
+  CHECK(refused.refusal.retry_after >= 4s);
+  CHECK(refused.refusal.retry_after <= 4s + tick);
+  const auto t1 = t0 + 1s + refused.refusal.retry_after;
+  CHECK_FALSE(breaker.admit(t1 - 1ns));
+  const auto generation = breaker.generation();
+  auto renewed = breaker.admit(t1);
+  REQUIRE(renewed);
+  CHECK(renewed.transition.from == state::half_open);
+  CHECK(renewed.transition.to == state::half_open);
+  CHECK(renewed.transition.cause == breaker_cause::lease_over);
+  CHECK(renewed.transition.generation == generation + 1);
+  auto second = take(breaker, t1);
+  auto third = take(breaker, t1);
+  CHECK_FALSE(breaker.admit(t1));
+  // The lost ones come back now, and are too late.
+  CHECK(breaker.report(std::move(stuck[0]), verdict::ok, t1).dropped_stale);
+  CHECK(breaker.report(std::move(stuck[1]), verdict::transient, t1).dropped_stale);
+  stuck.clear();
+  CHECK(breaker.snapshot(t1).probes_issued == 3);
+  for (auto* p : {&renewed.ticket, &second, &third}) breaker.report(std::move(*p), verdict::ok, t1);
+  CHECK(breaker.state() == state::closed);
+  CHECK(breaker.snapshot(t1).leases_over == 1);
+}
+
+TEST_CASE("I3: with lease_expiry::reopen a lost probe counts as a failed one", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) {
+    o.on_lease_over = lease_expiry::reopen;
+    o.probes = 1;
+  }));
+  open_it(breaker, start);
+  const auto t0 = open_until(breaker, start);
+  const auto stuck = take(breaker, t0);
+  const auto t1 = t0 + 5s + tick;
+  const auto reopened = breaker.admit(t1);
+  CHECK_FALSE(reopened);
+  CHECK(reopened.refusal.code == errc::breaker_open);
+  CHECK(reopened.transition.from == state::half_open);
+  CHECK(reopened.transition.to == state::open);
+  CHECK(reopened.transition.cause == breaker_cause::lease_over);
+  CHECK(reopened.refusal.retry_after >= 2s);  // the second opening: twice the base
+  CHECK(reopened.refusal.retry_after <= 2s + tick);
+  CHECK(call(breaker, verdict::ok, t1 + reopened.refusal.retry_after).transition.to == state::closed);
+}
+
+TEST_CASE("each probe has a whole lease: steady slow traffic closes the circuit", "[circuit_breaker]") {
+  // One call every 2 s, each lasting 2.5 s, lease 5 s. If the lease ran from the first probe, the third would lose its
+  // place every time, and the circuit would never close.
+  circuit_breaker breaker(plain_rules);
+  open_it(breaker, start);
+  auto now = open_until(breaker, start);
+  std::deque<std::pair<time_point, permit>> out;
+  int calls = 0;
+  for (; calls < 20 && breaker.state() != state::closed; ++calls, now += 2s) {
+    while (!out.empty() && out.front().first <= now) {
+      breaker.report(std::move(out.front().second), verdict::ok, out.front().first);
+      out.pop_front();
+    }
+    if (auto a = breaker.admit(now)) out.emplace_back(now + 2500ms, std::move(a.ticket));
+  }
+  CHECK(breaker.state() == state::closed);
+  CHECK(calls <= 5);
+  CHECK(breaker.snapshot(now).leases_over == 0);
+}
+
+TEST_CASE("a result after its lease still counts if nobody took the place", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.probes = 1; }));
+  open_it(breaker, start);
+  const auto t0 = open_until(breaker, start);
+  auto probe = take(breaker, t0);
+  CHECK(breaker.report(std::move(probe), verdict::ok, t0 + 60s).transition.to == state::closed);
+}
+
+TEST_CASE("forty slow failures do not vanish when the window moves on", "[circuit_breaker]") {
+  // Each call lasts longer than a bucket, so admission and result lie in different ones.
+  circuit_breaker by_rate(with([](auto& o) { o.min_calls = 10; }));
+  circuit_breaker in_row(with([](auto& o) {
+    o.failure_permille = 0;
+    o.consecutive_failures = 40;
+  }));
+  auto now = start;
+  int rate_calls = 0;
+  int row_calls = 0;
+  for (int i = 0; i < 40; ++i) {
+    auto a = by_rate.admit(now);
+    auto b = in_row.admit(now);
+    now += 800ms;
+    if (a) {
+      ++rate_calls;
+      CHECK_FALSE(by_rate.report(std::move(a.ticket), verdict::timeout, now).dropped_stale);
+    }
+    if (b) {
+      ++row_calls;
+      CHECK_FALSE(in_row.report(std::move(b.ticket), verdict::timeout, now).dropped_stale);
+    }
+    if (by_rate.state() == state::open) break;
+  }
+  CHECK(rate_calls == 10);
+  CHECK(by_rate.state() == state::open);
+  for (; row_calls < 40; ++row_calls, now += 11s) CHECK_FALSE(call(in_row, verdict::timeout, now - 11s).dropped_stale);
+  CHECK(in_row.state() == state::open);
+}
+
+TEST_CASE("a result counts for the whole window, wherever in it a bucket ends", "[circuit_breaker]") {
+  // A fixed window forgets at its edge what happened just before it; this one does not.
+  for (int offset = 0; offset < 50; ++offset) {
+    circuit_breaker breaker(plain_rules);
+    const auto t = start + offset * 37ms;
+    for (int i = 0; i < 3; ++i) call(breaker, verdict::transient, t);
+    CHECK(breaker.snapshot(t + 10s).window_failed == 3);
+    CHECK(breaker.snapshot(t + 10s + duration(10s) / 15 + 1ms).window_failed == 0);
+    CHECK(call(breaker, verdict::transient, t + 10s).transition.to == state::open);
+  }
+}
+
+TEST_CASE("failures age: after an idle window the first error does not open", "[circuit_breaker]") {
+  circuit_breaker breaker(plain_rules);
+  auto now = start;
+  for (int round = 0; round < 10; ++round, now += 11s)
+    for (int i = 0; i < 3; ++i) CHECK_FALSE(call(breaker, verdict::transient, now).transition);
+  CHECK(breaker.state() == state::closed);
+}
+
+TEST_CASE("below the minimum of calls nothing opens, not even failures alone", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.min_calls = 20; }));
+  for (int i = 0; i < 19; ++i) CHECK_FALSE(call(breaker, verdict::transient, start).transition);
+  CHECK(call(breaker, verdict::transient, start).transition.to == state::open);
+}
+
+TEST_CASE("the success that reaches the minimum of calls opens, if the rate says so", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) {
+    o.min_calls = 10;
+    o.failure_permille = 500;
+  }));
+  for (int i = 0; i < 8; ++i) CHECK_FALSE(call(breaker, verdict::transient, start).transition);
+  CHECK_FALSE(call(breaker, verdict::ok, start).transition);
+  const auto opened = call(breaker, verdict::ok, start);
+  CHECK(opened.transition.to == state::open);
+  CHECK(opened.transition.cause == breaker_cause::failure_rate);
+}
+
+TEST_CASE("many failures among very many calls do not open: shares are compared, not counts", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) {
+    o.min_calls = 20;
+    o.failure_permille = 100;
+  }));
+  for (int i = 0; i < 100'000; ++i) {
+    const auto v = i % 700 == 699 ? verdict::transient : verdict::ok;  // 0.14 %
+    REQUIRE_FALSE(call(breaker, v, start + i * 50us).transition);
+  }
+  CHECK(breaker.snapshot(start + 5s).window_failed == 142);
+}
+
+TEST_CASE("the rate is exact at its limit", "[circuit_breaker]") {
+  const auto fails = [](int ok, int failed) {
+    circuit_breaker breaker(with([](auto& o) {
+      o.min_calls = 1000;
+      o.failure_permille = 333;
+    }));
+    bool opened = false;
+    for (int i = 0; i < ok; ++i) opened = call(breaker, verdict::ok, start).transition || opened;
+    for (int i = 0; i < failed; ++i) opened = call(breaker, verdict::transient, start).transition || opened;
+    return opened;
+  };
+  CHECK_FALSE(fails(668, 332));
+  CHECK(fails(667, 333));
+}
+
+TEST_CASE("a permanent error is a success: the callee answered", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.consecutive_failures = 3; }));
+  for (int i = 0; i < 100; ++i) CHECK_FALSE(call(breaker, verdict::permanent, start).transition);
+  CHECK(breaker.snapshot(start).window_ok == 100);
+  open_it(breaker, start + 20s);
+  const auto later = open_until(breaker, start + 20s);
+  call(breaker, verdict::permanent, later);
+  call(breaker, verdict::permanent, later);
+  CHECK(call(breaker, verdict::permanent, later).transition.to == state::closed);
+}
+
+TEST_CASE("cancelled, rejected, stale and throttled calls say nothing, in a row or in the window",
+          "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.consecutive_failures = 3; }));
+  for (int round = 0; round < 50; ++round)
+    for (const verdict v : {verdict::cancelled, verdict::rejected, verdict::stale, verdict::throttled}) {
+      const auto result = call(breaker, v, start);
+      CHECK_FALSE(result.transition);
+      CHECK_FALSE(result.dropped_stale);
+    }
+  CHECK(breaker.snapshot(start).window_ok == 0);
+  CHECK(breaker.snapshot(start).window_failed == 0);
+  // Nor do they interrupt a row.
+  call(breaker, verdict::transient, start);
+  call(breaker, verdict::transient, start);
+  call(breaker, verdict::cancelled, start);
+  CHECK(breaker.snapshot(start).failures_in_row == 2);
+  CHECK(call(breaker, verdict::transient, start).transition.to == state::open);
+}
+
+TEST_CASE("throttled is a failure if asked", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.throttled_is_failure = true; }));
+  for (int i = 0; i < 3; ++i) call(breaker, verdict::throttled, start);
+  CHECK(call(breaker, verdict::throttled, start).transition.to == state::open);
+}
+
+TEST_CASE("a permit destroyed unreported in the closed state counts nothing", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.consecutive_failures = 1; }));
+  for (int i = 0; i < 100; ++i) static_cast<void>(take(breaker, start));
+  CHECK(breaker.state() == state::closed);
+  CHECK(breaker.snapshot(start).window_ok == 0);
+  CHECK(breaker.snapshot(start).probes_returned == 0);
+}
+
+TEST_CASE("a permit moves, and is reported once", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.probes = 2; }));
+  open_it(breaker, start);
+  const auto later = open_until(breaker, start);
+  auto a = take(breaker, later);
+  CHECK(a);
+  CHECK(a.owner() == &breaker);
+  permit b = std::move(a);
+  CHECK_FALSE(a);  // NOLINT(bugprone-use-after-move)
+  CHECK(b.is_probe());
+  auto c = take(breaker, later);
+  c = std::move(b);  // what c held is abandoned
+  CHECK(breaker.snapshot(later).probes_issued == 1);
+  CHECK_FALSE(breaker.report(std::move(c), verdict::ok, later).transition);
+  CHECK(breaker.snapshot(later).probes_ok == 1);
+}
+
+// ---- open time
+
+TEST_CASE("I4: an open circuit is not left before its time, to the nanosecond", "[circuit_breaker]") {
+  for (int offset = 0; offset < 40; ++offset) {
+    circuit_breaker breaker(plain_rules);
+    const auto t = start + offset * 49'999us;
+    open_it(breaker, t);
+    CHECK_FALSE(breaker.admit(t + 1s - 1ns));
+    const auto until = open_until(breaker, t);
+    CHECK(until >= t + 1s);
+    CHECK(until < t + 1s + tick);
+    CHECK_FALSE(breaker.admit(until - 1ns));
+    CHECK(breaker.state() == state::open);
+    CHECK(breaker.admit(until));
+  }
+}
+
+TEST_CASE("the open time doubles with each failed probe and stops at its cap", "[circuit_breaker]") {
+  circuit_breaker breaker(plain_rules);
+  open_it(breaker, start);
+  auto now = start;
+  const std::array expected{1s, 2s, 4s, 8s, 16s, 32s, 60s, 60s, 60s, 60s, 60s, 60s, 60s, 60s, 60s, 60s, 60s, 60s};
+  std::uint32_t level = 0;
+  for (const auto open_for : expected) {
+    level = std::min(level + 1, 15U);
+    CHECK(breaker.snapshot(now).level == level);
+    const auto until = open_until(breaker, now);
+    CHECK(until - now >= open_for);
+    CHECK(until - now < open_for + tick);
+    now = until;
+    CHECK(call(breaker, verdict::transient, now).transition.cause == breaker_cause::probe_failed);
+  }
+}
+
+TEST_CASE("a circuit that opens again soon after it closed stays open longer", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.probes = 1; }));
+  auto now = start;
+  for (const auto open_for : {1s, 2s, 4s, 8s}) {
+    open_it(breaker, now);
+    const auto until = open_until(breaker, now);
+    CHECK(until - now >= open_for);
+    CHECK(until - now < open_for + tick);
+    now = until;
+    CHECK(call(breaker, verdict::ok, now).transition.to == state::closed);
+  }
+}
+
+TEST_CASE("levels fall only with evidence: one for each healthy_decay of closed time with a success",
+          "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.probes = 1; }));
+  open_it(breaker, start);
+  auto now = start;
+  for (int i = 0; i < 4; ++i) {
+    now = open_until(breaker, now);
+    call(breaker, verdict::transient, now);
+  }
+  now = open_until(breaker, now);
+  call(breaker, verdict::ok, now);
+  REQUIRE(breaker.state() == state::closed);
+  REQUIRE(breaker.snapshot(now).level == 5);
+
+  for (int i = 0; i < 59; ++i) call(breaker, verdict::ok, now + i * 1s);
+  CHECK(breaker.snapshot(now).level == 5);
+  now += 1h;  // an hour without a call is no evidence
+  CHECK(breaker.snapshot(now).level == 5);
+  call(breaker, verdict::cancelled, now);
+  call(breaker, verdict::transient, now);
+  CHECK(breaker.snapshot(now).level == 5);
+  for (int i = 0; i < 100; ++i) call(breaker, verdict::ok, now);
+  CHECK(breaker.snapshot(now).level == 4);  // one success or a hundred
+  for (int i = 1; i <= 10; ++i) call(breaker, verdict::ok, now + i * 6s);
+  CHECK(breaker.snapshot(now).level == 4);
+  call(breaker, verdict::ok, now + 61s);
+  CHECK(breaker.snapshot(now).level == 3);
+  for (int i = 0; i < 10; ++i) call(breaker, verdict::ok, now + 200s + i * 61s);
+  CHECK(breaker.snapshot(now).level == 0);
+}
+
+TEST_CASE("the jitter keeps to its bounds, uses them, and comes after the cap", "[circuit_breaker]") {
+  auto o = plain_rules;
+  o.jitter_permille = 200;
+  std::set<duration> seen;
+  duration low = 1h;
+  duration high{0};
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    o.seed = seed;
+    const breaker_rules rules(o);
+    for (const std::uint32_t level : {0U, 3U, 6U, 15U}) {
+      const duration middle = std::min<duration>(o.open_max, o.open_base * (1 << level));
+      const duration d = rules.open_time(level, static_cast<std::uint16_t>(level + 1));
+      CHECK(d >= middle * 8 / 10);
+      CHECK(d <= middle * 12 / 10);
+      if (level != 15) continue;
+      seen.insert(d);
+      low = std::min(low, d);
+      high = std::max(high, d);
+    }
+  }
+  CHECK(seen.size() > 490);  // at the cap they do not wake in step
+  CHECK(low < 49s);
+  CHECK(high > 71s);
+}
+
+TEST_CASE("I7: the same seed gives the same open times, another seed others", "[circuit_breaker]") {
+  const auto times = [](std::uint64_t seed) {
+    auto o = plain_rules;
+    o.jitter_permille = 500;
+    o.seed = seed;
+    circuit_breaker breaker(o);
+    open_it(breaker, start);
+    std::vector<time_point> all;
+    auto now = start;
+    for (int i = 0; i < 20; ++i) {
+      now = open_until(breaker, now);
+      all.push_back(now);
+      call(breaker, verdict::transient, now);
+    }
+    return all;
+  };
+  CHECK(times(7) == times(7));
+  CHECK(times(7) != times(8));
+}
+
+// ---- time that is strange
+
+TEST_CASE("I4: a thread whose clock reading is older does not let a probe through early", "[circuit_breaker]") {
+  circuit_breaker breaker(plain_rules);
+  open_it(breaker, start);
+  for (const duration back :
+       {duration(1ms), duration(10ms), duration(1s), duration(30s), duration(30min), duration(1h)}) {
+    const auto refused = breaker.admit(start - back);
+    CHECK_FALSE(refused);
+    CHECK(refused.refusal.retry_after >= 1s + back);
+  }
+  CHECK(breaker.state() == state::open);
+  CHECK(breaker.admit(open_until(breaker, start)));
+}
+
+TEST_CASE("I3: a circuit left open or half-open lets a call through after any idle time", "[circuit_breaker]") {
+  // 2^31 ticks are 26 days: idle times all around that circle and beyond.
+  for (int hours = 0; hours < 24 * 80; hours += 5) {
+    const auto idle = std::chrono::hours(hours) + 2min;
+    circuit_breaker open(plain_rules);
+    open_it(open, start);
+    auto tried = open.admit(start + idle);
+    if (!tried) {
+      // The one stretch of the circle that looks like the future: no longer than an open time.
+      INFO(hours);
+      tried = open.admit(start + idle + tried.refusal.retry_after);
+      CHECK(tried.transition.to == state::half_open);
+    }
+    CHECK(tried);
+
+    circuit_breaker half(with([](auto& o) { o.probes = 1; }));
+    open_it(half, start);
+    const auto t0 = open_until(half, start);
+    const auto stuck = take(half, t0);
+    auto again = half.admit(t0 + idle);
+    if (!again) again = half.admit(t0 + idle + again.refusal.retry_after);
+    CHECK(again);
+  }
+}
+
+TEST_CASE("a circuit that has been closed for months still counts its results", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.probes = 1; }));
+  open_it(breaker, start);
+  const auto closed_at = open_until(breaker, start);
+  call(breaker, verdict::ok, closed_at);
+  for (int days = 0; days < 90; ++days) {
+    const auto now = closed_at + std::chrono::hours(24 * days) + 1h;
+    auto ticket = take(breaker, now);
+    CHECK_FALSE(breaker.report(std::move(ticket), verdict::ok, now + 90s).dropped_stale);
+    CHECK(breaker.snapshot(now + 90s).window_ok == 1);
+  }
+}
+
+TEST_CASE("a clock that steps back leaves the breaker able to open, to recover and to forget", "[circuit_breaker]") {
+  for (const duration back : {duration(1s), duration(7s), duration(1min), duration(2h), duration(72h)}) {
+    circuit_breaker breaker(plain_rules);
+    const auto high = start + 100h;
+    for (int i = 0; i < 100; ++i) call(breaker, verdict::ok, high);
+    const auto now = high - back;
+    int failures = 0;
+    for (; failures < 200 && breaker.state() == state::closed; ++failures) call(breaker, verdict::transient, now);
+    CHECK(breaker.state() == state::open);
+    auto until = open_until(breaker, now);
+    for (int i = 0; i < 3; ++i) call(breaker, verdict::ok, until);
+    CHECK(breaker.state() == state::closed);
+    CHECK(breaker.snapshot(until).window_failed == 0);
+  }
+}
+
+TEST_CASE("callers whose readings differ by seconds count in one window", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.min_calls = 40; }));
+  for (int i = 0; i < 39; ++i) CHECK_FALSE(call(breaker, verdict::transient, start - (i % 7) * 300ms).transition);
+  CHECK(breaker.snapshot(start).window_failed == 39);
+  CHECK(call(breaker, verdict::transient, start - 2s).transition.to == state::open);
+}
+
+TEST_CASE("I2: a permit that slept through 65,536 generations is still too late", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) {
+    o.consecutive_failures = 1;
+    o.probes = 1;
+  }));
+  auto closed_era = take(breaker, start);
+  const auto first = breaker.generation();
+  auto now = start;
+  std::optional<permit> probe_era;
+  std::uint16_t probe_generation = 0;
+  for (int i = 0; i < 65'536; i += 2) {
+    breaker.isolate(now);
+    now += 2ms;
+    breaker.release(now, i == 0 ? state::half_open : state::closed);
+    if (i == 0) {
+      probe_era = take(breaker, now);
+      probe_generation = breaker.generation();
+    }
+  }
+  REQUIRE(breaker.generation() == first);
+  REQUIRE(breaker.state() == state::closed);
+  CHECK(breaker.report(std::move(closed_era), verdict::transient, now).dropped_stale);
+  CHECK(breaker.state() == state::closed);
+  breaker.isolate(now);
+  breaker.release(now, state::half_open);
+  REQUIRE(breaker.generation() == probe_generation);
+  auto probe = take(breaker, now);
+  CHECK(breaker.report(*std::move(probe_era), verdict::ok, now).dropped_stale);
+  CHECK(breaker.state() == state::half_open);
+  CHECK(breaker.report(std::move(probe), verdict::ok, now).transition.to == state::closed);
+}
+
+TEST_CASE("counts of an earlier generation are not taken for this one's", "[circuit_breaker]") {
+  // More closings within one window than the window's words tell apart by generation would need 4,096 of them; here a
+  // few hundred, each with failures that must not add up.
+  circuit_breaker breaker(plain_rules);
+  auto now = start;
+  for (int i = 0; i < 500; ++i, now += 3ms) {
+    for (int k = 0; k < 3; ++k) CHECK_FALSE(call(breaker, verdict::transient, now).transition);
+    breaker.force_close(now);
+    breaker.release(now);
+    CHECK(breaker.snapshot(now).window_failed == 0);
+  }
+}
+
+// ---- by hand
+
+TEST_CASE("isolated, everything is refused until release; nothing else ends it", "[circuit_breaker]") {
+  circuit_breaker breaker(plain_rules);
+  auto out = take(breaker, start);
+  const auto isolated = breaker.isolate(start);
+  CHECK(isolated.to == state::forced_open);
+  CHECK(isolated.cause == breaker_cause::manual);
+  CHECK_FALSE(breaker.isolate(start));
+  CHECK(breaker.report(std::move(out), verdict::ok, start).dropped_stale);
+  for (const duration d : {duration(0), duration(1h), duration(24h * 40)}) {
+    const auto refused = breaker.admit(start + d);
+    CHECK_FALSE(refused);
+    CHECK(refused.refusal.code == errc::breaker_isolated);
+    CHECK(refused.refusal.retry_after == 0s);
+  }
+  CHECK(breaker.snapshot(start).rejected == 3);
+  CHECK(breaker.release(start).to == state::closed);
+  CHECK(breaker.admit(start));
+}
+
+TEST_CASE("forced closed, failures open nothing and count nothing", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.consecutive_failures = 2; }));
+  open_it(breaker, start);
+  CHECK(breaker.force_close(start).to == state::forced_closed);
+  for (int i = 0; i < 100; ++i) {
+    const auto result = call(breaker, verdict::transient, start);
+    CHECK_FALSE(result.transition);
+    CHECK_FALSE(result.dropped_stale);
+  }
+  CHECK(breaker.state() == state::forced_closed);
+  breaker.release(start);
+  CHECK(breaker.snapshot(start).window_failed == 0);
+  CHECK_FALSE(call(breaker, verdict::transient, start).transition);
+  CHECK(call(breaker, verdict::transient, start).transition.to == state::open);
+}
+
+TEST_CASE("metrics-only counts and never refuses", "[circuit_breaker]") {
+  circuit_breaker breaker(plain_rules);
+  CHECK(breaker.metrics_only(start).to == state::metrics_only);
+  for (int i = 0; i < 30; ++i)
+    CHECK_FALSE(call(breaker, i % 3 == 0 ? verdict::ok : verdict::transient, start).transition);
+  const auto seen = breaker.snapshot(start);
+  CHECK(seen.window_ok == 10);
+  CHECK(seen.window_failed == 20);
+  CHECK(breaker.release(start).to == state::closed);
+  CHECK(breaker.snapshot(start).window_failed == 0);
+}
+
+TEST_CASE("release can ask for probes first, and does nothing in states that were not forced", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.probes = 2; }));
+  CHECK_FALSE(breaker.release(start));
+  open_it(breaker, start);
+  CHECK_FALSE(breaker.release(start));
+  breaker.isolate(start);
+  CHECK(breaker.release(start, state::half_open).to == state::half_open);
+  CHECK(breaker.snapshot(start).probes_issued == 0);
+  // Nobody called for longer than a lease: no probe was lost.
+  const auto now = start + 1min;
+  auto a = breaker.admit(now);
+  CHECK(a);
+  CHECK_FALSE(a.transition);
+  auto b = take(breaker, now);
+  CHECK_FALSE(breaker.admit(now));
+  breaker.report(std::move(a.ticket), verdict::ok, now);
+  CHECK(breaker.report(std::move(b), verdict::ok, now).transition.to == state::closed);
+}
+
+// ---- observing
+
+TEST_CASE("I8: reading a snapshot changes no decision", "[circuit_breaker]") {
+  circuit_breaker read(plain_rules);
+  circuit_breaker left_alone(plain_rules);
+  splitmix64 random(3);
+  auto now = start;
+  for (int i = 0; i < 5000; ++i) {
+    now += duration(static_cast<std::int64_t>(uniform_up_to(random, 400'000'000)));
+    const auto v = static_cast<verdict>(uniform_up_to(random, 3));
+    static_cast<void>(read.snapshot(now - 1h));
+    static_cast<void>(read.snapshot(now + 1h));
+    auto a = read.admit(now);
+    auto b = left_alone.admit(now);
+    static_cast<void>(read.snapshot(now));
+    REQUIRE(static_cast<bool>(a) == static_cast<bool>(b));
+    REQUIRE(a.transition == b.transition);
+    if (!a) continue;
+    REQUIRE(read.report(std::move(a.ticket), v, now).transition ==
+            left_alone.report(std::move(b.ticket), v, now).transition);
+  }
+  CHECK(read.snapshot(now).opens > 10);
+}
+
+TEST_CASE("a snapshot tells what a person asks", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.consecutive_failures = 9; }));
+  call(breaker, verdict::transient, start);
+  call(breaker, verdict::ok, start);
+  call(breaker, verdict::transient, start);
+  auto seen = breaker.snapshot(start);
+  CHECK(seen.failures_in_row == 1);
+  CHECK(seen.window_ok == 1);
+  CHECK(seen.window_failed == 2);
+  call(breaker, verdict::transient, start + 1s);
+  seen = breaker.snapshot(start + 1s);
+  CHECK(seen.state == state::open);
+  CHECK(seen.since == start + 1s);
+  CHECK(seen.open_remaining > 900ms);
+  CHECK(seen.open_remaining <= 1s + tick);
+  CHECK(seen.opens == 1);
+  CHECK_FALSE(breaker.admit(start + 1s));
+  CHECK(breaker.snapshot(start + 1s).rejected == 1);
+  CHECK(breaker.snapshot(start + 20s).open_remaining == 0s);
+  const auto probe = take(breaker, start + 3s);
+  seen = breaker.snapshot(start + 3s);
+  CHECK(seen.probes_issued == 1);
+  CHECK(seen.lease_remaining > 4900ms);
+  CHECK(name_of(seen.state) == "half_open");
+  CHECK(name_of(breaker_cause::lease_over) == "lease_over");
+}
+
+// ---- options
+
+TEST_CASE("wrong options are named with their value and limit", "[circuit_breaker]") {
+  const auto wrong = [](void (*change)(circuit_breaker_options&)) {
+    circuit_breaker_options o;
+    change(o);
+    return validate(o);
+  };
+  const auto rate = wrong([](auto& o) { o.failure_permille = 1001; });
+  CHECK(rate.field == "failure_permille");
+  CHECK(rate.value == 1001);
+  CHECK(rate.limit == 1000);
+  CHECK(wrong([](auto& o) { o.failure_permille = 0; }).field == "failure_permille");  // no rule at all
+  CHECK_FALSE(wrong([](auto& o) { o.failure_permille = 0, o.consecutive_failures = 1; }));
+  CHECK(wrong([](auto& o) { o.consecutive_failures = 512; }).field == "consecutive_failures");
+  CHECK(wrong([](auto& o) { o.min_calls = 0; }).field == "min_calls");
+  CHECK(wrong([](auto& o) { o.window = 0s; }).field == "window");
+  CHECK(wrong([](auto& o) { o.window = -1s; }).field == "window");
+  CHECK(wrong([](auto& o) { o.window = 2h; }).field == "window");
+  CHECK(wrong([](auto& o) { o.probes = 0; }).field == "probes");
+  CHECK(wrong([](auto& o) { o.probes = 32; }).field == "probes");
+  CHECK(wrong([](auto& o) { o.probe_lease = 0s; }).field == "probe_lease");
+  CHECK(wrong([](auto& o) { o.probe_lease = 2h; }).field == "probe_lease");
+  CHECK(wrong([](auto& o) { o.open_base = -1s; }).field == "open_base");
+  CHECK(wrong([](auto& o) { o.open_max = 500ms; }).field == "open_max");  // below open_base
+  CHECK(wrong([](auto& o) { o.open_max = 25h; }).field == "open_max");
+  CHECK(wrong([](auto& o) { o.open_max = duration::max(); }).field == "open_max");
+  CHECK(wrong([](auto& o) { o.jitter_permille = 1001; }).field == "jitter_permille");
+  CHECK(wrong([](auto& o) { o.healthy_decay = 0s; }).field == "healthy_decay");
+  CHECK(wrong([](auto& o) { o.on_lease_over = static_cast<lease_expiry>(2); }).field == "on_lease_over");
+  STATIC_REQUIRE_FALSE(validate(circuit_breaker_options{.window = std::chrono::seconds(30)}));
+  STATIC_REQUIRE(validate(circuit_breaker_options{.probes = 32}));
+}
+
+TEST_CASE("the extremes of valid options work", "[circuit_breaker]") {
+  const circuit_breaker_options small{.consecutive_failures = 1,
+                                      .failure_permille = 1,
+                                      .min_calls = 1,
+                                      .window = 100ms,
+                                      .probes = 1,
+                                      .probe_lease = 2ms,
+                                      .open_base = 2ms,
+                                      .open_max = 2ms,
+                                      .jitter_permille = 1000,
+                                      .healthy_decay = 2ms};
+  const circuit_breaker_options large{.consecutive_failures = 511,
+                                      .failure_permille = 1000,
+                                      .min_calls = 600,
+                                      .window = 1h,
+                                      .probes = 31,
+                                      .probe_lease = 1h,
+                                      .open_base = 24h,
+                                      .open_max = 24h,
+                                      .jitter_permille = 1000,
+                                      .healthy_decay = 24h};
+  for (const auto& o : {small, large}) {
+    REQUIRE_FALSE(validate(o));
+    circuit_breaker breaker(o);
+    auto now = start;
+    for (int round = 0; round < 20; ++round) {
+      open_it(breaker, now);
+      if (const auto refused = breaker.admit(now); !refused) {
+        CHECK(refused.refusal.retry_after <= 2 * o.open_max + 2 * tick);
+        now += refused.refusal.retry_after;
+      }
+      for (int i = 0; i < o.probes; ++i) call(breaker, verdict::ok, now);
+      CHECK(breaker.state() == state::closed);
+    }
+  }
+}
+
+// ---- many threads
+
+namespace {
+
+// All begin together, as far as the machine has cores for them.
+class start_line {
+ public:
+  explicit start_line(std::uint32_t threads) : missing_(threads) {}
+  void wait() {
+    if (missing_.fetch_sub(1, mo::acq_rel) == 1) {  // [H1] acq_rel, pairs with [H2]: all are here
+      missing_.notify_all();
+      return;
+    }
+    // [H2] acquire, pairs with [H1]: all are here
+    for (auto seen = missing_.load(mo::acquire); seen != 0; seen = missing_.load(mo::acquire))
+      missing_.wait(seen, mo::acquire);
+  }
+
+ private:
+  atomic<std::uint32_t> missing_;
+};
+
+}  // namespace
+
+TEST_CASE("I1: of ten thousand callers at the end of the open time exactly the probes get through (P12)",
+          "[circuit_breaker]") {
+  constexpr int threads = 4;
+  constexpr int callers = 10'000;
+  for (int round = 0; round < 12; ++round) {
+    circuit_breaker breaker(with([](auto& o) { o.probes = 7; }));
+    open_it(breaker, start);
+    const auto later = open_until(breaker, start);
+    start_line line(threads);
+    std::array<std::vector<permit>, threads> probes;
+    std::array<int, threads> transitions{};
+    std::array<int, threads> refused{};
+    std::vector<std::thread> herd;
+    for (std::size_t t = 0; t < threads; ++t) {
+      herd.emplace_back([&, t] {
+        line.wait();
+        for (int i = 0; i < callers / threads; ++i) {
+          auto a = breaker.admit(later);
+          if (a.transition) ++transitions[t];
+          if (a) {
+            probes[t].push_back(std::move(a.ticket));
+          } else {
+            ++refused[t];
+          }
+        }
+      });
+    }
+    for (auto& t : herd) t.join();
+    std::size_t through = 0;
+    int made = 0;
+    int turned_away = 0;
+    for (std::size_t t = 0; t < threads; ++t) {
+      through += probes[t].size();
+      made += transitions[t];
+      turned_away += refused[t];
+    }
+    CHECK(through == 7);
+    CHECK(made == 1);
+    CHECK(turned_away == callers - 7);
+    CHECK(breaker.snapshot(later).rejected == std::uint64_t{callers} - 7 + 1);  // one by open_until
+  }
+}
+
+TEST_CASE("no count is lost, with more threads than owned places", "[circuit_breaker]") {
+  constexpr std::uint32_t threads = breaker_window::slots + 12;
+  constexpr int each = 3000;
+  circuit_breaker breaker(with([](auto& o) {
+    o.failure_permille = 1000;
+    o.min_calls = 1'000'000;
+  }));
+  start_line line(threads);
+  std::vector<std::thread> all;
+  for (std::uint32_t t = 0; t < threads; ++t) {
+    all.emplace_back([&, t] {
+      static_cast<void>(thread_slot::current());
+      line.wait();
+      for (int i = 0; i < each; ++i) {
+        auto a = breaker.admit(start);
+        if (a)
+          breaker.report(std::move(a.ticket),
+                         (t + static_cast<std::uint32_t>(i)) % 500 == 0 ? verdict::timeout : verdict::ok, start);
+      }
+    });
+  }
+  for (auto& t : all) t.join();
+  std::uint64_t failed = 0;
+  for (std::uint32_t t = 0; t < threads; ++t)
+    for (std::uint32_t i = 0; i < each; ++i) failed += (t + i) % 500 == 0 ? 1 : 0;
+  const auto seen = breaker.snapshot(start);
+  CHECK(seen.window_failed == failed);
+  CHECK(seen.window_ok + seen.window_failed == std::uint64_t{threads} * each);
+}
+
+TEST_CASE("the rate rule opens at most as many failures late as threads report at once", "[circuit_breaker]") {
+  constexpr int threads = 4;
+  constexpr std::uint32_t limit = 50;
+  for (int round = 0; round < 40; ++round) {
+    circuit_breaker breaker(with([](auto& o) {
+      o.failure_permille = 1000;
+      o.min_calls = limit;
+    }));
+    start_line line(threads);
+    atomic<std::uint32_t> counted{0};
+    atomic<int> opened{0};
+    std::vector<std::thread> all;
+    for (int t = 0; t < threads; ++t) {
+      all.emplace_back([&] {
+        line.wait();
+        for (;;) {
+          auto a = breaker.admit(start);
+          if (!a) break;
+          const auto r = breaker.report(std::move(a.ticket), verdict::transient, start);
+          if (!r.dropped_stale) counted.fetch_add(1, mo::relaxed);  // counter:
+          if (r.transition) opened.fetch_add(1, mo::relaxed);       // counter:
+        }
+      });
+    }
+    for (auto& t : all) t.join();
+    CHECK(opened.load(mo::relaxed) == 1);       // counter: joined
+    CHECK(counted.load(mo::relaxed) >= limit);  // counter: never early
+    CHECK(counted.load(mo::relaxed) <= limit + threads);
+  }
+}
+
+// ---- against a reference written from the contract, one thread, plain containers, no packed word
+
+namespace {
+
+class reference {
+ public:
+  struct ticket {
+    state kind{};
+    std::uint64_t generation = 0;
+    std::int64_t lease_end = 0;
+  };
+  struct answer {
+    std::optional<ticket> got{};
+    errc refusal{};
+    duration retry_after{0};
+    breaker_transition transition{};
+    bool stale = false;
+  };
+
+  explicit reference(const circuit_breaker_options& o) : o_(o), epochs_(o.window), times_(o) {}
+
+  answer admit(time_point now) {
+    const std::int64_t t = tick_of(now);
+    switch (state_) {
+      case state::closed:
+      case state::forced_closed:
+      case state::metrics_only: return {.got = ticket{state_, generation_, 0}};
+      case state::forced_open: ++rejected; return {.refusal = errc::breaker_isolated};
+      case state::open:
+        if (t < open_until_) return refuse(errc::breaker_open, open_until_, now);
+        return half_open(now, breaker_cause::open_time_over);
+      case state::half_open: break;
+    }
+    if (issued_ > passed_ && t >= lease_end_) {
+      if (o_.on_lease_over == lease_expiry::renew) return half_open(now, breaker_cause::lease_over);
+      const auto made = open(now, breaker_cause::lease_over);
+      auto a = refuse(errc::breaker_open, open_until_, now);
+      a.transition = made;
+      return a;
+    }
+    if (issued_ == o_.probes) return refuse(errc::probe_quota, lease_end_, now);
+    ++issued_;
+    lease_end_ = std::max(t < lease_end_ ? lease_end_ : 0, tick_after(now, o_.probe_lease));
+    return {.got = ticket{state_, generation_, lease_end_}};
+  }
+
+  answer report(const ticket& p, verdict v, time_point now) {
+    if (stale(p)) {
+      ++dropped;
+      return {.stale = true};
+    }
+    const bool good = v == verdict::ok || v == verdict::permanent;
+    const bool bad =
+        v == verdict::transient || v == verdict::timeout || (v == verdict::throttled && o_.throttled_is_failure);
+    if (state_ == state::half_open) {
+      if (bad) return {.transition = open(now, breaker_cause::probe_failed)};
+      if (!good) {
+        --issued_;
+        return {};
+      }
+      if (++passed_ < o_.probes) return {};
+      closed_at_ = tick_of(now);
+      return {.transition = enter(state::closed, breaker_cause::probes_passed)};
+    }
+    if (state_ == state::forced_closed || (!good && !bad)) return {};
+    results_.emplace_back(epochs_.of(now), bad);
+    if (state_ == state::metrics_only) return {};
+    if (bad && o_.consecutive_failures != 0 && ++in_row_ == o_.consecutive_failures)
+      return {.transition = open(now, breaker_cause::consecutive_failures)};
+    if (good) {
+      in_row_ = 0;
+      const std::int64_t healthy_since = std::max(closed_at_ + decay_span(), decay_due_);
+      if (level_ > 0 && tick_of(now) >= healthy_since) {
+        --level_;
+        decay_due_ = tick_after(now, o_.healthy_decay);
+      }
+    }
+    const auto [ok, failed] = window(now);
+    if (o_.failure_permille != 0 && ok + failed >= o_.min_calls && failed * 1000 >= o_.failure_permille * (ok + failed))
+      return {.transition = open(now, breaker_cause::failure_rate)};
+    return {};
+  }
+
+  void abandon(const ticket& p) {
+    if (p.kind == state::half_open && !stale(p)) --issued_;
+  }
+
+  breaker_transition force(state to) {
+    if (state_ == to) return {};
+    return enter(to, breaker_cause::manual);
+  }
+  breaker_transition release(time_point now, state to) {
+    if (state_ != state::forced_open && state_ != state::forced_closed && state_ != state::metrics_only) return {};
+    const auto made = enter(to, breaker_cause::manual);
+    closed_at_ = tick_of(now);
+    lease_end_ = tick_of(now);
+    issued_ = passed_ = 0;
+    return made;
+  }
+
+  std::pair<std::uint64_t, std::uint64_t> window(time_point now) {
+    std::uint64_t ok = 0;
+    std::uint64_t failed = 0;
+    for (const auto& [epoch, bad] : results_)
+      if (epochs_.of(now) - epoch < 16) ++(bad ? failed : ok);
+    return {ok, failed};
+  }
+
+  void check(const breaker_snapshot& seen, time_point now) {
+    REQUIRE(seen.state == state_);
+    REQUIRE(seen.generation == static_cast<std::uint16_t>(generation_));
+    REQUIRE(seen.level == level_);
+    REQUIRE(seen.rejected == rejected);
+    REQUIRE(seen.stale_dropped == dropped);
+    if (state_ == state::half_open) {
+      REQUIRE(seen.probes_issued == issued_);
+      REQUIRE(seen.probes_ok == passed_);
+    }
+    if (state_ == state::closed) REQUIRE(seen.failures_in_row == in_row_);
+    if (state_ == state::closed || state_ == state::metrics_only) {
+      const auto [ok, failed] = window(now);
+      REQUIRE(seen.window_ok == ok);
+      REQUIRE(seen.window_failed == failed);
+    }
+  }
+
+  std::uint64_t rejected = 0;
+  std::uint64_t dropped = 0;
+
+ private:
+  static std::int64_t tick_of(time_point t) { return t.time_since_epoch().count() / tick.count(); }
+  static std::int64_t tick_after(time_point t, duration d) {
+    return ((t + d).time_since_epoch().count() + tick.count() - 1) / tick.count();
+  }
+  std::int64_t decay_span() const { return o_.healthy_decay.count() / tick.count() + 2; }
+  bool stale(const ticket& p) const {
+    if (p.kind != state_ || p.generation != generation_) return true;
+    // A probe long past its own lease while others moved on: a lost one.
+    return state_ == state::half_open &&
+           lease_end_ - p.lease_end > (o_.probes + 1) * (o_.probe_lease.count() / tick.count() + 2);
+  }
+  answer refuse(errc why, std::int64_t until, time_point now) {
+    ++rejected;
+    return {.refusal = why, .retry_after = duration(until * tick.count()) - now.time_since_epoch()};
+  }
+  breaker_transition enter(state to, breaker_cause cause) {
+    const breaker_transition made{state_, to, cause, static_cast<std::uint16_t>(++generation_)};
+    state_ = to;
+    results_.clear();
+    in_row_ = 0;
+    decay_due_ = 0;
+    return made;
+  }
+  answer half_open(time_point now, breaker_cause cause) {
+    const auto made = enter(state::half_open, cause);
+    issued_ = 1;
+    passed_ = 0;
+    lease_end_ = tick_after(now, o_.probe_lease);
+    return {.got = ticket{state_, generation_, lease_end_}, .transition = made};
+  }
+  breaker_transition open(time_point now, breaker_cause cause) {
+    const auto made = enter(state::open, cause);
+    open_until_ = tick_after(now, std::max(tick, times_.open_time(level_, made.generation)));
+    level_ = std::min(level_ + 1, 15U);
+    return made;
+  }
+
+  circuit_breaker_options o_;
+  breaker_window::epochs epochs_;  // where a bucket ends is not what is compared
+  breaker_rules times_;            // nor is the length of an open time, tested above
+  state state_ = state::closed;
+  std::uint64_t generation_ = 0;
+  std::uint32_t level_ = 0;
+  std::int64_t open_until_ = 0;
+  std::int64_t lease_end_ = 0;
+  std::int64_t closed_at_ = 0;
+  std::int64_t decay_due_ = 0;
+  std::uint32_t issued_ = 0;
+  std::uint32_t passed_ = 0;
+  std::uint32_t in_row_ = 0;
+  std::deque<std::pair<std::uint32_t, bool>> results_;
+};
+
+struct covered {
+  std::set<std::pair<breaker_cause, state>> transitions{};
+  std::uint64_t stale = 0;
+  std::uint64_t refused = 0;
+};
+
+// One random history, both sides compared at each step. Returns all transitions.
+std::vector<breaker_transition> compare(std::uint64_t seed, int steps, covered& seen) {
+  splitmix64 random(seed);
+  const auto up_to = [&](std::uint64_t n) { return uniform_up_to(random, n); };
+  const auto ms = [&](std::uint64_t low, std::uint64_t high) {
+    return duration(std::chrono::milliseconds(low + up_to(high - low)));
+  };
+  circuit_breaker_options o{
+      .consecutive_failures = static_cast<std::uint16_t>(up_to(1) * up_to(12)),
+      .failure_permille = static_cast<std::uint16_t>(1 + up_to(999)),
+      .min_calls = static_cast<std::uint32_t>(1 + up_to(30)),
+      .window = ms(100, 20'000),
+      .probes = static_cast<std::uint8_t>(1 + up_to(up_to(3) == 0 ? 30 : 4)),
+      .probe_lease = ms(2, 6'000),
+      .on_lease_over = up_to(1) == 0 ? lease_expiry::renew : lease_expiry::reopen,
+      .open_base = ms(2, 3'000),
+      .open_max = ms(3'000, 20'000),
+      .jitter_permille = static_cast<std::uint16_t>(up_to(1) * up_to(1000)),
+      .healthy_decay = ms(2, 20'000),
+      .throttled_is_failure = up_to(1) == 0,
+      .seed = random(),
+  };
+  REQUIRE_FALSE(validate(o));
+  circuit_breaker breaker(o);
+  reference expected(o);
+  std::vector<std::pair<permit, reference::ticket>> out;
+  std::vector<permit> lost;
+  std::vector<breaker_transition> all;
+  auto now = start + duration(static_cast<std::int64_t>(up_to(2'000'000'000)));
+  std::uint64_t failing = 30;  // percent, changes with time as a callee's health does
+  const auto note = [&](const breaker_transition& made, const breaker_transition& wanted) {
+    REQUIRE(made == wanted);
+    if (!made) return;
+    all.push_back(made);
+    seen.transitions.emplace(made.cause, made.to);
+  };
+  for (int step = 0; step < steps; ++step) {
+    INFO("seed " << seed << " step " << step);
+    if (up_to(200) == 0) failing = up_to(100);
+    switch (up_to(3)) {
+      case 0: now += duration(static_cast<std::int64_t>(up_to(2'000'000))); break;
+      case 1: now += ms(0, 300); break;
+      case 2:
+        if (up_to(40) == 0) now += ms(0, 90'000);
+        if (up_to(2000) == 0) now += std::chrono::hours(up_to(120));
+        break;
+      default: break;
+    }
+    const std::uint64_t what = up_to(999);
+    if (what < 500) {
+      auto got = breaker.admit(now);
+      const auto wanted = expected.admit(now);
+      REQUIRE(static_cast<bool>(got) == wanted.got.has_value());
+      REQUIRE(got.refusal.code == wanted.refusal);
+      REQUIRE(got.refusal.retry_after == wanted.retry_after);
+      note(got.transition, wanted.transition);
+      if (got) out.emplace_back(std::move(got.ticket), *wanted.got);
+      if (wanted.refusal != errc{}) ++seen.refused;
+    } else if (what < 990 && !out.empty()) {
+      const std::size_t which = out.size() > 20 ? up_to(out.size() - 1) : up_to(1) * up_to(out.size() - 1);
+      auto [ticket, other] = std::move(out[which]);
+      out.erase(out.begin() + static_cast<std::ptrdiff_t>(which));
+      const std::uint64_t fate = up_to(39);
+      if (fate == 0) {
+        lost.push_back(std::move(ticket));  // never heard of again
+      } else if (fate == 1) {
+        ticket = permit();
+        expected.abandon(other);
+      } else {
+        const std::uint64_t luck = up_to(99);
+        const auto v = luck < failing  ? (up_to(1) == 0 ? verdict::transient : verdict::timeout)
+                       : up_to(9) == 0 ? static_cast<verdict>(up_to(7))
+                                       : verdict::ok;
+        const auto got = breaker.report(std::move(ticket), v, now);
+        const auto wanted = expected.report(other, v, now);
+        REQUIRE(got.dropped_stale == wanted.stale);
+        note(got.transition, wanted.transition);
+        if (wanted.stale) ++seen.stale;
+      }
+    } else if (what >= 996) {
+      switch (up_to(5)) {
+        case 0: note(breaker.isolate(now), expected.force(state::forced_open)); break;
+        case 1: note(breaker.force_close(now), expected.force(state::forced_closed)); break;
+        case 2: note(breaker.metrics_only(now), expected.force(state::metrics_only)); break;
+        default: {
+          const auto to = up_to(1) == 0 ? state::closed : state::half_open;
+          note(breaker.release(now, to), expected.release(now, to));
+        }
+      }
+    }
+    expected.check(breaker.snapshot(now), now);
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("I5, I7: random histories equal the reference step by step, and their transitions form a chain",
+          "[circuit_breaker]") {
+  covered seen;
+  std::size_t transitions = 0;
+  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
+    const auto all = compare(seed, 3000, seen);
+    auto at = state::closed;
+    std::uint16_t generation = 0;
+    for (const auto& made : all) {
+      REQUIRE(made.from == at);
+      REQUIRE(made.generation == static_cast<std::uint16_t>(generation + 1));
+      at = made.to;
+      generation = made.generation;
+    }
+    transitions += all.size();
+    if (seed <= 5) {
+      covered again;
+      REQUIRE(compare(seed, 3000, again) == all);
+    }
+  }
+  // The histories go everywhere, or they would prove little.
+  CHECK(transitions > 4000);
+  CHECK(seen.stale > 500);
+  CHECK(seen.refused > 10'000);
+  for (const auto& wanted : {std::pair{breaker_cause::consecutive_failures, state::open},
+                             {breaker_cause::failure_rate, state::open},
+                             {breaker_cause::open_time_over, state::half_open},
+                             {breaker_cause::probe_failed, state::open},
+                             {breaker_cause::probes_passed, state::closed},
+                             {breaker_cause::lease_over, state::half_open},
+                             {breaker_cause::lease_over, state::open},
+                             {breaker_cause::manual, state::forced_open},
+                             {breaker_cause::manual, state::metrics_only},
+                             {breaker_cause::manual, state::half_open}})
+    CHECK(seen.transitions.count(wanted) == 1);
 }
