@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// prefetch_for_write: asks the cache for a line that this thread is about to write, so that the write need not wait.
+// prefetch_for_write, prefetch_for_read: ask for a line that this thread will soon touch, so that it need not wait then.
 //
 // A hint only: nothing is read or written, and a machine without such an instruction does nothing. Worth its slot only
 // where a benchmark shows it: a producer that fills whole lines which another core has just read.
@@ -20,6 +20,10 @@ namespace holdfast {
 #else
   __builtin_prefetch(line, 1);
 #endif
+}
+
+[[gnu::always_inline]] inline void prefetch_for_read(const std::byte* line) noexcept {
+  __builtin_prefetch(line, 0);
 }
 
 // Every line of [from, from + size).

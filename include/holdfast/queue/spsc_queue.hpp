@@ -26,20 +26,24 @@
 // producer, or an mpmc_queue), not for records of variable length (record_ring), not between processes, and not where
 // the number of waiting items has no limit (moodycamel::ReaderWriterQueue grows).
 //
-// Memory: the slots are inside the object: slot_count() * sizeof(T), plus six lines for the positions. Up to 8
+// Memory: the slots are inside the object: slot_count() * sizeof(T), plus eight lines for the positions. Up to 8
 // items slot_count() is Capacity; above it is twice that, the price of the lazy position below. It does not go on the
 // stack of a small thread; it has an address that others know, so it is neither copied nor moved.
 //
 // Method: a ring with 64-bit positions that never wrap in practice (and would wrap correctly). Each side caches the
 // other's position and looks at the other's line only when the cache says full or empty (Lee, Bu, Chandranmenon,
 // "MCRingBuffer", IPDPS 2010; in many queues since). The private line, the published position of each side and the
-// slots are two lines apart, for processors that fetch lines in pairs. Two steps beyond that, each kept because
+// slots are two lines apart, for processors that fetch lines in pairs. Steps beyond that, each kept because
 // bench/spsc_queue_bench.cpp shows it:
 //   - the consumer publishes its position once in publish_every() items and whenever it finds the queue empty, so the
 //     line that the producer waits on changes hands seldom; slot_count() >= capacity() + publish_every() - 1
 //     keeps the promised capacity although the producer's view is behind by that much;
-//   - for items of a line or more, and for batches, the producer asks for the right to write the lines ahead, which the
-//     consumer has read and so holds.
+//   - each side asks for the lines ahead of it (the producer for the right to write them, which the consumer holds
+//     since it read them), so several are on their way at the same time. This is what counts where the two cores are
+//     far apart. Not in batches, where the copy itself has many lines on their way;
+//   - in a stream the consumer leaves the pair of lines that the producer is filling alone as long as there are others.
+// A queue that is nearly always empty (a fast consumer that asks again at once) runs at the pace of lines changing
+// hands, not at the pace of a stream; a consumer that pauses after a refusal avoids that.
 //
 // Proof: unit/spsc_queue_test.cpp (each line above by name), stress/spsc_queue_stress.cpp (order and count between
 // threads, under ThreadSanitizer), bench/spsc_queue_bench.cpp.
@@ -114,8 +118,8 @@ class spsc_queue {
     if (pos == producer_.end) [[unlikely]] {
       if (see_free(pos) == 0) return false;
     }
-    if constexpr (wide) {
-      prefetch_for_write(place(pos + slots_ahead), sizeof(T));
+    if constexpr (deep) {
+      if (begins_line(pos)) prefetch_for_write(place(pos + write_ahead), sizeof(T));
     }
     ::new (static_cast<void*>(place(pos))) T(std::forward<Args>(args)...);  // if it throws, nothing is published
     publish_pushed(pos + 1);
@@ -140,6 +144,10 @@ class spsc_queue {
     const std::uint64_t pos = consumer_.pos;
     if (pos == consumer_.end) [[unlikely]] {
       if (see_filled(pos) == 0) return false;
+      stay_behind(pos);
+    }
+    if constexpr (deep && sizeof(T) < cache_line_size) {
+      if (begins_line(pos) && consumer_.end - pos > read_ahead) prefetch_for_read(place(pos + read_ahead));
     }
     T* const from = item(pos);
     out = std::move(*from);  // if it throws, the item is still the oldest
@@ -154,6 +162,10 @@ class spsc_queue {
     const std::uint64_t pos = consumer_.pos;
     if (pos == consumer_.end) [[unlikely]] {
       if (see_filled(pos) == 0) return std::nullopt;
+      stay_behind(pos);
+    }
+    if constexpr (deep && sizeof(T) < cache_line_size) {
+      if (begins_line(pos) && consumer_.end - pos > read_ahead) prefetch_for_read(place(pos + read_ahead));
     }
     T* const from = item(pos);
     std::optional<T> out(std::move(*from));  // if it throws, the item is still the oldest
@@ -226,12 +238,15 @@ class spsc_queue {
 
  private:
   static constexpr std::uint64_t mask = slots - 1;
-  // Prefetching further than the ring is long, or into what the consumer reads right now, would only take lines away
-  // from it: not in small rings.
-  static constexpr bool deep = slots * sizeof(T) >= 16 * cache_line_size;
-  static constexpr bool wide = deep && sizeof(T) >= cache_line_size;
-  static constexpr std::size_t slots_ahead = sizeof(T) > cache_line_size ? 2 : 4;
+  // Items that begin in one line, and how many lines ahead of the own position each side asks for them: found by
+  // trying 2 to 24. Where the ring has few lines, asking ahead would only take away what the other side works on.
+  static constexpr std::size_t line_items =
+      sizeof(T) < cache_line_size ? cache_line_size / std::bit_ceil(sizeof(T)) : 1;
+  static constexpr bool deep = slots * sizeof(T) >= 64 * cache_line_size;
+  static constexpr std::size_t write_ahead = sizeof(T) < cache_line_size ? 8 * line_items : 4;
+  static constexpr std::size_t read_ahead = 4 * line_items;
 
+  static bool begins_line(std::uint64_t pos) noexcept { return (pos & (line_items - 1)) == 0; }
   std::byte* place(std::uint64_t pos) noexcept { return storage_ + (pos & mask) * sizeof(T); }
   T* item(std::uint64_t pos) noexcept { return std::launder(reinterpret_cast<T*>(place(pos))); }
   // `count` slots from `pos` on are one run, or two where they go round the end of the storage.
@@ -258,6 +273,12 @@ class spsc_queue {
     // own: only the consumer writes it
     if (consumer_.end == pos && pop_pos_.load(mo::relaxed) != pos) publish_popped(pos);
     return consumer_.end - pos;
+  }
+  // While there is a stream, single pops stop at whole pairs of lines and leave the one that is being filled to the
+  // producer. A pair that is not full is taken when there is nothing else, so no item waits for another one.
+  void stay_behind(std::uint64_t pos) noexcept {
+    const std::uint64_t whole = consumer_.end & ~static_cast<std::uint64_t>(2 * line_items - 1);
+    if (whole - pos - 1 < slots) consumer_.end = whole;  // beyond pos, whichever way the positions wrap
   }
   void publish_popped(std::uint64_t pos) noexcept {
     // [Q3] release, pairs with [Q4] and [Q5]: we are done with the slots before `pos`
