@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// log_lane: one thread's way into a log_sink: a record_ring, the context it last wrote, and what it lost.
+//
+// A lane belongs to the thread that attached it until that thread ends; then the backend drains it and the next thread
+// may have it. Part of log_sink: nothing here is for users.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "holdfast/core/atomic.hpp"
+#include "holdfast/queue/record_ring.hpp"
+
+namespace holdfast::log_detail {
+
+enum class lane_state : std::uint32_t { free, owned, closed };
+
+struct log_lane {
+  explicit log_lane(std::span<std::byte> storage) noexcept : ring(storage) {}
+
+  record_ring ring;
+
+  // Written by the owning thread alone; the backend reads the losses and the thread's id.
+  alignas(cache_line_size) std::uint64_t context_generation = ~std::uint64_t{0};  // none written yet
+  std::uint64_t full = 0;                // losses so far, of all owners of this lane
+  std::uint64_t full_in_ring = 0;        // the last total that a record brought to the backend
+  bool busy = false;                     // a call of this thread is between its claim and its commit
+  atomic<std::uint64_t> lost_full{0};    // = full
+  atomic<std::uint64_t> lost_nested{0};  // calls from a signal handler inside a call
+
+  alignas(cache_line_size) atomic<lane_state> state{lane_state::free};
+  atomic<std::uint32_t> thread{0};  // the kernel's id
+};
+
+// Where each sink keeps this thread's lane. Trivially destructible, so it outlives every other thread_local.
+struct lane_ref {
+  std::uint64_t sink = 0;  // the sink's number, never used twice
+  log_lane* lane = nullptr;
+};
+inline constexpr std::size_t max_live_sinks = 16;
+inline constinit thread_local std::array<lane_ref, max_live_sinks> lanes_of_thread{};
+
+// A record's tag.
+inline constexpr std::uint32_t site_mask = 0x1FFFU;
+inline constexpr std::uint32_t logger_shift = 16;
+inline constexpr std::uint32_t logger_mask = 0x3FU;
+inline constexpr std::uint32_t stamp_is_time = 1U << 29U;  // the caller's time, not the counter's ticks
+inline constexpr std::uint32_t loss_follows = 1U << 30U;
+inline constexpr std::uint32_t context_follows = 1U << 31U;
+
+}  // namespace holdfast::log_detail

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+#include "holdfast/telemetry/log_sink.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include "holdfast/core/assert.hpp"
+
+#include "log_engine.hpp"
+
+namespace holdfast {
+namespace {
+
+using log_detail::lane_state;
+using log_detail::lanes_of_thread;
+using log_detail::max_live_sinks;
+
+// Which sinks live, so that a thread that ends can tell whether a lane that it once took is still there. A place's word is
+// the sink's number above sixteen bits that count threads which are closing their lanes: a sink is not destroyed
+// meanwhile.
+constexpr unsigned pin_bits = 16;
+struct place {
+  atomic<std::uint64_t> word{0};
+  atomic<log_sink*> sink{nullptr};  // for fork()
+};
+constinit std::array<place, max_live_sinks> places{};
+constinit atomic<std::uint64_t> last_id{0};
+
+// At the end of a thread, after its thread_locals are gone: gives its lanes back.
+void close_lanes(void*) noexcept {
+  for (std::size_t i = 0; i < max_live_sinks; ++i) {
+    auto& mine = lanes_of_thread[i];
+    if (mine.sink == 0) continue;
+    std::uint64_t word = places[i].word.load(mo::relaxed);  // hint: the exchange decides
+    while (word >> pin_bits == mine.sink) {
+      if (!places[i].word.compare_exchange_weak(
+              word, word + 1, mo::acquire,  // [N1] acquire, pairs with [N2]: the sink is alive until the pin is gone
+              mo::relaxed)) {               // hint: tried again
+        continue;
+      }
+      mine.lane->state.store(lane_state::closed,
+                             mo::release);       // [A12] release, pairs with [A11]: this thread's records
+      places[i].word.fetch_sub(1, mo::release);  // [N3] release, pairs with [N4]: our use of the lane ends here
+      break;
+    }
+    mine = {};
+  }
+}
+
+bool watch_thread_end() noexcept {
+  struct end_key {
+    pthread_key_t key{};
+    bool good = ::pthread_key_create(&key, &close_lanes) == 0;
+  };
+  static const end_key key;
+  return key.good && ::pthread_setspecific(key.key, &lanes_of_thread) == 0;
+}
+
+}  // namespace
+
+log_sink::log_sink(const log_options& options) noexcept {
+  HOLDFAST_ASSERT(!validate(options));
+  for (auto& level : levels_) {
+    level.store(static_cast<std::uint8_t>(log_level::off), mo::relaxed);  // init: before the sink is shared
+  }
+  set_level(options.level);
+  static const bool watches_forks = ::pthread_atfork(nullptr, nullptr, &log_sink::after_fork_in_child) == 0;
+  static_cast<void>(watches_forks);
+  id_ = last_id.fetch_add(1, mo::relaxed) + 1;  // counter: hands each number out once
+  for (std::uint32_t i = 0; i < max_live_sinks; ++i) {
+    std::uint64_t none = 0;
+    if (!places[i].word.compare_exchange_strong(
+            none, id_ << pin_bits,
+            mo::acq_rel,     // [N2] release, pairs with [N1], [N5]: acquire, pairs with [N5]: the place is ours
+            mo::relaxed)) {  // hint: taken
+      continue;
+    }
+    slot_ = i;
+    engine_ = log_detail::engine::make(*this, options);
+    if (engine_ == nullptr) {
+      places[i].word.store(0, mo::release);  // [N5] release, pairs with [N2]: nobody uses the place
+      return;
+    }
+    counter_stamps_ = engine_->clock().uses_counter();
+    places[i].sink.store(this, mo::relaxed);  // own: read by a forked child, which has one thread
+    return;
+  }
+}
+
+log_sink::~log_sink() {
+  if (engine_ == nullptr) return;
+  stop();
+  places[slot_].sink.store(nullptr, mo::relaxed);  // own: as at construction
+  // A thread that is ending may hold a pin for as long as one store takes.
+  std::uint64_t unpinned = id_ << pin_bits;
+  while (!places[slot_].word.compare_exchange_weak(
+      unpinned, 0, mo::acq_rel,  // [N4] acquire, pairs with [N3]: their use of our lanes; release, pairs with [N2]
+      mo::relaxed)) {            // hint: tried again
+    unpinned = id_ << pin_bits;
+    ::sched_yield();
+  }
+  log_detail::engine::destroy(engine_);
+}
+
+void log_sink::after_fork_in_child() noexcept {
+  for (auto& p : places) {
+    log_sink* const sink = p.sink.load(mo::relaxed);  // own: one thread
+    if (sink == nullptr) continue;
+    for (std::uint32_t i = 0; i < max_loggers; ++i) sink->set_level(i, log_level::off);
+    sink->engine_->forget_thread();
+  }
+}
+
+std::error_code log_sink::start() noexcept {
+  if (engine_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
+  return engine_->start();
+}
+
+void log_sink::stop() noexcept {
+  if (engine_ == nullptr) return;
+  for (std::uint32_t i = 0; i < max_loggers; ++i) set_level(i, log_level::off);
+  engine_->stop();
+}
+
+bool log_sink::flush(duration timeout) noexcept {
+  return engine_ != nullptr && engine_->flush(timeout);
+}
+
+bool log_sink::poll_once() noexcept {
+  return engine_ != nullptr && engine_->poll_once();
+}
+
+logger log_sink::make_logger(std::string_view name, log_level level) noexcept {
+  if (engine_ == nullptr || engine_->loggers_used >= max_loggers) return {*this, 0};
+  const std::uint32_t index = engine_->loggers_used++;
+  engine_->name_logger(index, name);
+  set_level(index, level);
+  return {*this, index};
+}
+
+log_stats log_sink::stats() const noexcept {
+  log_stats s;
+  if (engine_ != nullptr) engine_->add_stats(s);
+  s.lost_no_lane = lost_no_lane_.load(mo::relaxed);  // counter:
+  s.lost_no_site = lost_no_site_.load(mo::relaxed);  // counter:
+  return s;
+}
+
+std::uint64_t log_sink::clock_stamp() const noexcept {
+  return static_cast<std::uint64_t>(steady_clock::now().time_since_epoch().count());
+}
+
+log_detail::log_lane* log_sink::attach() noexcept {
+  if (engine_ != nullptr && watch_thread_end()) {
+    if (log_detail::log_lane* const lane = engine_->attach()) {
+      lanes_of_thread[slot_] = {id_, lane};
+      return lane;
+    }
+  }
+  lost_no_lane_.fetch_add(1, mo::relaxed);  // counter:
+  return nullptr;
+}
+
+std::byte* log_sink::claim_when_full(log_detail::log_lane& lane, std::size_t size) noexcept {
+  return engine_->claim_when_full(lane, size);
+}
+
+void log_sink::wake() noexcept {
+  engine_->wake();
+}
+
+}  // namespace holdfast
