@@ -59,7 +59,9 @@ struct fuse {
   int until_throw = -1;  // -1: never
   int alive = 0;
   void burn() {
+#if defined(__cpp_exceptions)
     if (until_throw >= 0 && until_throw-- == 0) throw std::runtime_error("told to");
+#endif
   }
 };
 class fragile {
@@ -323,6 +325,7 @@ TEST_CASE("over-aligned items stand on their alignment", "[spsc_queue]") {
   CHECK(expected == 16);
 }
 
+#if defined(__cpp_exceptions)  // this file also runs without them
 TEST_CASE("a constructor that throws leaves the queue as it was", "[spsc_queue]") {
   fuse f;
   {
@@ -420,6 +423,8 @@ TEST_CASE("a function that throws in consume_all has used up its item and no oth
   CHECK(calls == 3);
   CHECK(drained(queue) == std::vector<int>{3, 4});
 }
+
+#endif  // __cpp_exceptions
 
 TEST_CASE("consume_all takes what was there when it was called, and pushes from within wait for the next call",
           "[spsc_queue]") {

@@ -222,7 +222,7 @@ class cache {
     // A put of the same key moves its value to another slot: look until none moved. A set that is rewritten all the
     // time has values that are younger than this call, and they may stay.
     for (int tries = 0; tries < 16; ++tries) {
-      const std::uint64_t version = in.writer.load(mo::acquire) >> version_shift;  // [C5] acquire, pairs with [C6]
+      const std::uint64_t version = in.writer.load(mo::acquire) >> version_shift;  // [C5] acquire, pairs with [C6]: as [C1]
       for (std::size_t way = 0; way < ways; ++way) {
         std::uint64_t seen = in.tags[way].load(mo::acquire);  // [C9] acquire, pairs with [C7], [C8]: as [C2]
         if (seen != tag || !holds(in.slots[way], key)) continue;
@@ -328,7 +328,7 @@ class cache {
   }
 
   static read_result read_slot(const slot& from, const Key& key, Value& value, std::int64_t& stored_at) noexcept {
-    const std::uint64_t before = from.sequence.load(mo::acquire);  // [C10] acquire, pairs with [C13]
+    const std::uint64_t before = from.sequence.load(mo::acquire);  // [C10] acquire, pairs with [C13]: the words of that write
     if ((before & 1U) != 0) return read_result::torn;
     Key stored{};
     load_words(from.key, stored, key_words);
@@ -342,7 +342,7 @@ class cache {
 
   static bool holds(const slot& in, const Key& key) noexcept {
     for (int tries = 0; tries < 4; ++tries) {
-      const std::uint64_t before = in.sequence.load(mo::acquire);  // [C14] acquire, pairs with [C13]
+      const std::uint64_t before = in.sequence.load(mo::acquire);  // [C14] acquire, pairs with [C13]: as [C10]
       Key stored{};
       load_words(in.key, stored, key_words);
       fence(mo::acquire);  // [C15] acquire, pairs with [C12]: as [C11]
@@ -389,7 +389,8 @@ class cache {
     }
     if (old_way < ways) {
       // Before the old slot goes: who then finds the key in neither place sees the version move, and looks again.
-      in.writer.store(state + (std::uint64_t{1} << version_shift), mo::release);  // [C6] release, pairs with [C1], [C5]
+      // [C6] release, pairs with [C1], [C5]: the new place is written before the version that tells of the move
+      in.writer.store(state + (std::uint64_t{1} << version_shift), mo::release);
       in.tags[old_way].store(0, mo::release);  // [C8] release, pairs with [C2], [C9]: carries [C6] with it
     }
     return cache_put::stored;
