@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT
+#include "holdfast/exec/call.hpp"
+
+#include <string>
+#include <vector>
+
+#include "holdfast/core/error_domain.hpp"
+
+#include "support/catch.hpp"
+
+using namespace holdfast;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A dependency whose answers are written down beforehand, on a clock that only the test moves.
+struct bench_of_test {
+  manual_clock clock;
+  std::vector<outcome<int>> answers;
+  std::vector<attempt> seen;
+  duration takes{1ms};
+
+  auto op() {
+    return [this](const attempt& a) -> outcome<int> {
+      seen.push_back(a);
+      clock.advance(takes);
+      REQUIRE(seen.size() <= answers.size());
+      return answers[seen.size() - 1];
+    };
+  }
+  auto wait() {
+    return [this](time_point until) {
+      if (until > clock.now()) clock.set(until);
+      return true;
+    };
+  }
+};
+
+const error reset = make_error(std::make_error_code(std::errc::connection_reset));
+const error refused_for_good = make_error(http_error(404));
+
+constexpr retry_options three_times{.max_attempts = 3, .backoff = {.base = 10ms, .cap = 100ms}};
+
+struct recorder {
+  std::vector<std::string>* log;
+  void on_attempt(const guard&, const attempt& a, verdict v, duration) noexcept {
+    log->push_back("attempt " + std::to_string(a.number) + " " + std::string(name_of(v)));
+  }
+  void on_refusal(const guard&, const error& e) noexcept { log->push_back("refused: " + e.code.message()); }
+  void on_transition(const guard&, const breaker_transition& t) noexcept {
+    log->push_back(std::string(name_of(t.from)) + " -> " + std::string(name_of(t.to)));
+  }
+  void on_retry(const guard&, const error&, std::uint16_t, duration) noexcept { log->push_back("retry"); }
+  void on_give_up(const guard&, const error& e) noexcept { log->push_back("gave up: " + e.code.message()); }
+};
+
+}  // namespace
+
+TEST_CASE("a call without policies is one attempt", "[call]") {
+  bench_of_test t;
+  t.answers = {7};
+  const auto answer = run(guard{}, {}, t.clock, t.op(), t.wait());
+  REQUIRE(answer.ok());
+  CHECK(*answer == 7);
+  CHECK(t.seen.size() == 1);
+  CHECK(t.seen[0].number == 1);
+  CHECK_FALSE(t.seen[0].context.is_retry);
+}
+
+TEST_CASE("a transient failure is retried until an answer comes, and later attempts say that they repeat", "[call]") {
+  bench_of_test t;
+  t.answers = {reset, reset, 7};
+  const auto answer = run(guard{.retry = three_times}, {.safety = idempotency::idempotent}, t.clock, t.op(), t.wait());
+  REQUIRE(answer.ok());
+  REQUIRE(t.seen.size() == 3);
+  CHECK_FALSE(t.seen[0].context.is_retry);
+  CHECK(t.seen[1].context.is_retry);
+  CHECK(t.seen[2].number == 3);
+}
+
+TEST_CASE("when all attempts fail the last error comes back with their number and what stopped them", "[call]") {
+  bench_of_test t;
+  t.answers = {reset, reset, reset};
+  const auto answer = run(guard{.retry = three_times}, {.safety = idempotency::idempotent}, t.clock, t.op(), t.wait());
+  REQUIRE_FALSE(answer.ok());
+  CHECK(answer.error().code == reset.code);
+  CHECK(answer.error().attempts == 3);
+  CHECK(answer.error().stopped_by == errc::attempts_exhausted);
+}
+
+TEST_CASE("a permanent failure is not retried", "[call]") {
+  bench_of_test t;
+  t.answers = {refused_for_good};
+  const auto answer = run(guard{.retry = three_times}, {.safety = idempotency::idempotent}, t.clock, t.op(), t.wait());
+  CHECK(answer.error().code == http_error(404));
+  CHECK(t.seen.size() == 1);
+}
+
+TEST_CASE("an operation that is not idempotent is made once, unless nothing was sent", "[call]") {
+  bench_of_test t;
+  t.answers = {reset};
+  const auto once = run(guard{.retry = three_times}, {}, t.clock, t.op(), t.wait());
+  CHECK(once.error().stopped_by == errc::not_idempotent);
+  CHECK(t.seen.size() == 1);
+
+  bench_of_test unsent;
+  error nothing_sent = make_error(std::make_error_code(std::errc::connection_refused));
+  nothing_sent.not_sent = true;
+  unsent.answers = {nothing_sent, 7};
+  CHECK(run(guard{.retry = three_times}, {}, unsent.clock, unsent.op(), unsent.wait()).ok());
+}
+
+TEST_CASE("a deadline that passed on entry means no work and no word to the breaker", "[call]") {
+  bench_of_test t;
+  circuit_breaker breaker({.consecutive_failures = 1});
+  const auto answer = run(guard{.breaker = &breaker}, {.until = deadline(t.clock.now())}, t.clock, t.op(), t.wait());
+  CHECK(answer.error().code == errc::deadline_exceeded);
+  CHECK(answer.error().attempts == 0);
+  CHECK(t.seen.empty());
+  CHECK(breaker.state() == breaker_state::closed);
+}
+
+TEST_CASE("an attempt's deadline is the nearer of its own timeout and the call's", "[call]") {
+  bench_of_test t;
+  t.answers = {7};
+  const guard g{.attempt_timeout = 50ms};
+  const auto start = t.clock.now();
+  CHECK(run(g, {.until = deadline(start + 20ms)}, t.clock, t.op(), t.wait()).ok());
+  CHECK(t.seen[0].context.until == deadline(start + 20ms));
+  bench_of_test u;
+  u.answers = {7};
+  const auto begun = u.clock.now();
+  CHECK(run(g, {.until = deadline(begun + 1s)}, u.clock, u.op(), u.wait()).ok());
+  CHECK(u.seen[0].context.until == deadline(begun + 50ms));
+}
+
+TEST_CASE("no retry is waited for that would end after the deadline", "[call]") {
+  bench_of_test t;
+  t.answers = {reset};
+  const guard g{.retry = {.max_attempts = 3, .backoff = {.kind = backoff_kind::constant, .base = 100ms}}};
+  const auto begun = t.clock.now();
+  const auto answer =
+      run(g, {.until = deadline(begun + 50ms), .safety = idempotency::idempotent}, t.clock, t.op(), t.wait());
+  CHECK(answer.error().stopped_by == errc::deadline_infeasible);
+  CHECK(t.clock.now() == begun + 1ms);
+}
+
+TEST_CASE("a layer inside a retry makes one attempt: layers do not multiply", "[call]") {
+  bench_of_test outer;
+  outer.answers = {reset, reset, reset};
+  int innermost = 0;
+  const guard g{.retry = three_times};
+  const auto answer = run(
+      g, {.safety = idempotency::idempotent}, outer.clock,
+      [&](const attempt& a) {
+        return run(
+            g, a.context, outer.clock,
+            [&](const attempt& b) {
+              return run(
+                  g, b.context, outer.clock,
+                  [&](const attempt&) -> outcome<int> {
+                    ++innermost;
+                    return reset;
+                  },
+                  outer.wait());
+            },
+            outer.wait());
+      },
+      outer.wait());
+  CHECK_FALSE(answer.ok());
+  CHECK(innermost == 3 + 2 + 2);  // the first way down may retry at each layer; 27 without the flag
+}
+
+TEST_CASE("an empty budget stops the retries, and first attempts fill it again", "[call]") {
+  bench_of_test t;
+  retry_budget budget({.ratio_permille = 100, .min_per_second = 0, .burst = 1});
+  const guard g{.budget = &budget, .retry = three_times};
+  int attempts = 0;
+  const auto always_down = [&](const attempt&) -> outcome<int> {
+    ++attempts;
+    return reset;
+  };
+  for (int i = 0; i < 100; ++i) {
+    (void)run(g, {.safety = idempotency::idempotent}, t.clock, always_down, t.wait());
+  }
+  CHECK(attempts >= 100);
+  CHECK(attempts <= 100 + 1 + 100 / 10);  // burst + ratio
+}
+
+TEST_CASE("a full bulkhead turns a call away before the breaker hears of it", "[call]") {
+  bench_of_test t;
+  bulkhead room({.limit = 1});
+  circuit_breaker breaker({.consecutive_failures = 1, .probes = 1, .open_base = 1s, .jitter_permille = 0});
+  const guard g{.room = &room, .breaker = &breaker};
+  t.answers = {reset, 7};
+  CHECK_FALSE(run(g, {}, t.clock, t.op(), t.wait()).ok());
+  REQUIRE(breaker.state() == breaker_state::open);
+  t.clock.advance(2s);
+  {
+    const auto taken = room.try_acquire();
+    REQUIRE(taken);
+    const auto turned_away = run(g, {}, t.clock, t.op(), t.wait());
+    CHECK(turned_away.error().code == errc::bulkhead_full);
+    CHECK(breaker.state() == breaker_state::open);  // the one probe was not spent
+  }
+  CHECK(run(g, {}, t.clock, t.op(), t.wait()).ok());
+  CHECK(breaker.state() == breaker_state::closed);
+}
+
+TEST_CASE("what the breaker refuses gives the bulkhead's permit back", "[call]") {
+  bench_of_test t;
+  bulkhead room({.limit = 1});
+  circuit_breaker breaker;
+  (void)breaker.isolate(t.clock.now());
+  const guard g{.room = &room, .breaker = &breaker, .retry = three_times};
+  for (int i = 0; i < 3; ++i) {
+    const auto answer = run(g, {.safety = idempotency::idempotent}, t.clock, t.op(), t.wait());
+    CHECK(answer.error().code == errc::breaker_isolated);
+    CHECK(answer.error().attempts == 0);
+  }
+  CHECK(room.in_flight() == 0);
+  CHECK(t.seen.empty());
+}
+
+TEST_CASE("an answer after its attempt's deadline is handed out, and the breaker is told of a timeout", "[call]") {
+  bench_of_test t;
+  t.takes = 80ms;
+  t.answers = {7};
+  circuit_breaker breaker({.consecutive_failures = 1});
+  const auto answer = run(guard{.breaker = &breaker, .attempt_timeout = 50ms}, {}, t.clock, t.op(), t.wait());
+  CHECK(answer.ok());
+  CHECK(breaker.state() == breaker_state::open);
+}
+
+TEST_CASE("a cancelled wait ends the call as cancelled, and no failure is counted for it", "[call]") {
+  bench_of_test t;
+  t.answers = {reset};
+  circuit_breaker breaker({.consecutive_failures = 2});
+  const auto answer = run(guard{.breaker = &breaker, .retry = three_times}, {.safety = idempotency::idempotent},
+                          t.clock, t.op(), [](time_point) { return false; });
+  CHECK(answer.error().code == errc::cancelled);
+  CHECK(answer.error().attempts == 1);
+  CHECK(breaker.state() == breaker_state::closed);
+}
+
+TEST_CASE("a call cancelled in its attempt is neutral, and returns its permits", "[call]") {
+  manual_clock clock;
+  bulkhead room({.limit = 1});
+  circuit_breaker breaker({.consecutive_failures = 1});
+  const guard g{.room = &room, .breaker = &breaker};
+  no_observer nobody;
+  call_machine machine(g, {}, nobody);
+  REQUIRE(machine.start(clock.now()) == call_step::attempt);
+  CHECK(room.in_flight() == 1);
+  machine.cancel(clock.now());
+  CHECK(room.in_flight() == 0);
+  CHECK(breaker.state() == breaker_state::closed);
+  CHECK(machine.failure().code == errc::cancelled);
+}
+
+TEST_CASE("a machine dropped in mid-attempt gives everything back", "[call]") {
+  manual_clock clock;
+  bulkhead room({.limit = 1});
+  circuit_breaker breaker({.consecutive_failures = 1, .probes = 1, .open_base = 1s, .jitter_permille = 0});
+  const guard g{.room = &room, .breaker = &breaker};
+  no_observer nobody;
+  {
+    call_machine machine(g, {}, nobody);
+    REQUIRE(machine.start(clock.now()) == call_step::attempt);
+    REQUIRE(machine.finish(verdict::transient, reset, clock.now()) == call_step::done);
+  }
+  clock.advance(2s);
+  {
+    call_machine probe(g, {}, nobody);
+    REQUIRE(probe.start(clock.now()) == call_step::attempt);  // and dropped
+  }
+  CHECK(room.in_flight() == 0);
+  call_machine again(g, {}, nobody);
+  CHECK(again.start(clock.now()) == call_step::attempt);  // the abandoned probe's slot came back
+}
+
+TEST_CASE("a room taken over by its operation stays taken until that gives it back", "[call]") {
+  manual_clock clock;
+  bulkhead room({.limit = 1});
+  const guard g{.room = &room};
+  no_observer nobody;
+  call_machine machine(g, {}, nobody);
+  REQUIRE(machine.start(clock.now()) == call_step::attempt);
+  {
+    const auto outlives = machine.detach_room();
+    CHECK(machine.finish(verdict::timeout, errc::attempt_timeout, clock.now()) == call_step::done);
+    CHECK(room.in_flight() == 1);
+  }
+  CHECK(room.in_flight() == 0);
+}
+
+TEST_CASE("an observer hears every attempt, transition, retry and end, in their order", "[call]") {
+  bench_of_test t;
+  t.answers = {reset, reset};
+  circuit_breaker breaker({.consecutive_failures = 2});
+  std::vector<std::string> log;
+  const auto answer = run(guard{.breaker = &breaker, .retry = three_times}, {.safety = idempotency::idempotent},
+                          t.clock, t.op(), t.wait(), recorder{&log});
+  CHECK_FALSE(answer.ok());
+  CHECK(log == std::vector<std::string>{"attempt 1 transient", "retry", "closed -> open", "attempt 2 transient",
+                                        "retry", "refused: circuit breaker is open",
+                                        "gave up: circuit breaker is open"});
+}
