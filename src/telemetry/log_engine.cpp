@@ -126,9 +126,9 @@ log_lane* engine::attach() noexcept {
     std::uint32_t used = lanes_used_.load(mo::relaxed);                      // counter: only grows
     while (used <= i && !lanes_used_.compare_exchange_weak(
                             used, i + 1,
-                            mo::release,  // [A3] release, pairs with [A4]: the backend's range covers this lane
-                            mo::relaxed)) {
-    }  // counter: as above
+                            mo::release,     // [A3] release, pairs with [A4]: the backend's range covers this lane
+                            mo::relaxed)) {  // counter: as above
+    }
 #if defined(MADV_POPULATE_WRITE)
     // Once, and in the first call of the thread, rather than a page fault every 64 records of its first lap.
     ::madvise(rings_ + i * options_.ring_bytes, options_.ring_bytes, MADV_POPULATE_WRITE);

@@ -71,7 +71,7 @@ log_sink::log_sink(const log_options& options) noexcept {
     std::uint64_t none = 0;
     if (!places[i].word.compare_exchange_strong(
             none, id_ << pin_bits,
-            mo::acq_rel,     // [N2] release, pairs with [N1], [N5]: acquire, pairs with [N5]: the place is ours
+            mo::acq_rel,  // [N2] release, pairs with [N1]: whose it is; acquire, pairs with [N4], [N5]: that it is free
             mo::relaxed)) {  // hint: taken
       continue;
     }
@@ -94,8 +94,9 @@ log_sink::~log_sink() {
   // A thread that is ending may hold a pin for as long as one store takes.
   std::uint64_t unpinned = id_ << pin_bits;
   while (!places[slot_].word.compare_exchange_weak(
-      unpinned, 0, mo::acq_rel,  // [N4] acquire, pairs with [N3]: their use of our lanes; release, pairs with [N2]
-      mo::relaxed)) {            // hint: tried again
+      unpinned, 0,
+      mo::acq_rel,     // [N4] acquire, pairs with [N3]: their use of our lanes; release, pairs with [N2]: free
+      mo::relaxed)) {  // hint: tried again
     unpinned = id_ << pin_bits;
     ::sched_yield();
   }

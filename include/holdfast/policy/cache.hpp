@@ -222,7 +222,8 @@ class cache {
     // A put of the same key moves its value to another slot: look until none moved. A set that is rewritten all the
     // time has values that are younger than this call, and they may stay.
     for (int tries = 0; tries < 16; ++tries) {
-      const std::uint64_t version = in.writer.load(mo::acquire) >> version_shift;  // [C5] acquire, pairs with [C6]: as [C1]
+      const std::uint64_t version =
+          in.writer.load(mo::acquire) >> version_shift;  // [C5] acquire, pairs with [C6]: as [C1]
       for (std::size_t way = 0; way < ways; ++way) {
         std::uint64_t seen = in.tags[way].load(mo::acquire);  // [C9] acquire, pairs with [C7], [C8]: as [C2]
         if (seen != tag || !holds(in.slots[way], key)) continue;
@@ -328,7 +329,8 @@ class cache {
   }
 
   static read_result read_slot(const slot& from, const Key& key, Value& value, std::int64_t& stored_at) noexcept {
-    const std::uint64_t before = from.sequence.load(mo::acquire);  // [C10] acquire, pairs with [C13]: the words of that write
+    const std::uint64_t before =
+        from.sequence.load(mo::acquire);  // [C10] acquire, pairs with [C13]: that write's words
     if ((before & 1U) != 0) return read_result::torn;
     Key stored{};
     load_words(from.key, stored, key_words);

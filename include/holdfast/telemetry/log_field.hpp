@@ -16,6 +16,8 @@
 //
 // Text longer than the call's share of the lane (about 32 KiB for all fields of a call) is cut on a character boundary,
 // and the line says "truncated":true. Nothing here allocates.
+//
+// Proof: unit/log_sink_test.cpp.
 #pragma once
 
 #include <chrono>

@@ -3,6 +3,8 @@
 //
 // A lane belongs to the thread that attached it until that thread ends; then the backend drains it and the next thread
 // may have it. Part of log_sink: nothing here is for users.
+//
+// Proof: unit/log_sink_test.cpp.
 #pragma once
 
 #include <array>

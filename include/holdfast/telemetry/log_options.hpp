@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // log_options: where a log_sink writes, how much memory it takes, and what it does when that is full.
+//
+// Proof: unit/log_sink_test.cpp.
 #pragma once
 
 #include <array>
