@@ -111,23 +111,26 @@ std::error_code engine::start() noexcept {
 log_lane* engine::attach() noexcept {
   for (std::uint32_t i = 0; i < options_.max_threads; ++i) {
     log_lane& lane = lanes_[i];
-    auto expected = lane_state::free;
-    if (lane.state.load(mo::relaxed) != expected ||  // hint: the exchange decides
-        !lane.state.compare_exchange_strong(
-            expected, lane_state::owned,
-            mo::acquire,     // [A1] acquire, pairs with [A2]: the last owner's and the backend's state of the lane
-            mo::relaxed)) {  // hint: taken by another
-      continue;
-    }
+    if (!lane.try_own()) continue;
     lane.context_generation = ~std::uint64_t{0};
     lane.full_in_ring = lane.full;
     lane.busy = false;
     lane.thread.store(static_cast<std::uint32_t>(::gettid()), mo::relaxed);  // own: published by the first record
     std::uint32_t used = lanes_used_.load(mo::relaxed);                      // counter: only grows
+<<<<<<< HEAD
     while (used <= i && !lanes_used_.compare_exchange_weak(
                             used, i + 1,
                             mo::release,     // [A3] release, pairs with [A4]: the backend's range covers this lane
                             mo::relaxed)) {  // counter: as above
+=======
+    bool covered = used > i;
+    while (!covered) {
+      covered = lanes_used_.compare_exchange_weak(
+                    used, i + 1,
+                    mo::release,  // [A3] release, pairs with [A4]: the backend's range covers this lane
+                    mo::relaxed)  // counter: as above
+                || used > i;
+>>>>>>> 3d29ecc (telemetry: log_sink under thread churn, labels where tidy.py wants them)
     }
 #if defined(MADV_POPULATE_WRITE)
     // Once, and in the first call of the thread, rather than a page fault every 64 records of its first lap.
@@ -292,8 +295,7 @@ std::size_t engine::drain(std::int64_t limit, std::int64_t now) noexcept {
   for (std::size_t i = 0; i < lanes; ++i) {
     if (look(i, now)) continue;
     // A closed lane that is empty after it was seen closed stays empty.
-    if (lanes_[i].state.load(mo::acquire) == lane_state::closed && !look(i, now))
-      recycle(i);  // [A11] acquire, pairs with [A12]: the owner's last records
+    if (lanes_[i].closed() && !look(i, now)) recycle(i);
   }
   bool stuck = false;
   while (!stuck && !pass_is_full_) {
@@ -431,7 +433,7 @@ void engine::recycle(std::size_t i) noexcept {
   }
   view.thread_text = {};
   view.context.clear();
-  lanes_[i].state.store(lane_state::free, mo::release);  // [A2] release, pairs with [A1]: the lane is empty and told
+  lanes_[i].reopen();
 }
 
 // Every line of a record ends in "line":N}, no other does.

@@ -9,18 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-namespace holdfast {
-
-std::size_t log_memory::take(std::string_view text) noexcept {
-  const std::size_t used = size_.load(mo::relaxed);                             // own: the backend alone writes it
-  const std::size_t end = std::min(storage_.size(), limit_.load(mo::relaxed));  // counter: a bound
-  const std::size_t size = std::min(text.size(), end > used ? end - used : 0);
-  if (size > 0) std::memcpy(storage_.data() + used, text.data(), size);
-  size_.store(used + size, mo::release);  // [M2] release, pairs with [M1]: the bytes below it
-  return size;
-}
-
-namespace log_detail {
+namespace holdfast::log_detail {
 
 log_writer::log_writer(const log_output& output) noexcept : output_(output) {
   const std::size_t size = std::min(output.path.size(), path_.size() - 1);
@@ -96,5 +85,4 @@ void log_writer::drop_torn_line() noexcept {
   if (about.st_size >= torn && ::ftruncate(descriptor_, about.st_size - torn) == 0) torn_ = 0;
 }
 
-}  // namespace log_detail
-}  // namespace holdfast
+}  // namespace holdfast::log_detail

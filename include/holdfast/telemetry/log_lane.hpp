@@ -4,7 +4,11 @@
 // A lane belongs to the thread that attached it until that thread ends; then the backend drains it and the next thread
 // may have it. Part of log_sink: nothing here is for users.
 //
+<<<<<<< HEAD
 // Proof: unit/log_sink_test.cpp.
+=======
+// Proof: tests/unit/log_sink_test.cpp.
+>>>>>>> 3d29ecc (telemetry: log_sink under thread churn, labels where tidy.py wants them)
 #pragma once
 
 #include <array>
@@ -23,6 +27,28 @@ struct log_lane {
   explicit log_lane(std::span<std::byte> storage) noexcept : ring(storage) {}
 
   record_ring ring;
+
+  // A thread takes the lane.
+  [[nodiscard]] bool try_own() noexcept {
+    auto expected = lane_state::free;
+    return state.load(mo::relaxed) == expected &&  // hint: the exchange decides
+           state.compare_exchange_strong(
+               expected, lane_state::owned,
+               mo::acquire,   // [A1] acquire, pairs with [A2]: the last owner's state, and the backend's
+               mo::relaxed);  // hint: taken by another
+  }
+  // That thread ends.
+  void close() noexcept {
+    state.store(lane_state::closed, mo::release);  // [A12] release, pairs with [A11]: the thread's records and losses
+  }
+  // The backend: a closed lane that is found empty afterwards stays empty.
+  [[nodiscard]] bool closed() const noexcept {
+    return state.load(mo::acquire) == lane_state::closed;  // [A11] acquire, pairs with [A12]: as there
+  }
+  void reopen() noexcept {
+    state.store(lane_state::free,
+                mo::release);  // [A2] release, pairs with [A1]: the lane is empty, its losses are told
+  }
 
   // Written by the owning thread alone; the backend reads the losses and the thread's id.
   alignas(cache_line_size) std::uint64_t context_generation = ~std::uint64_t{0};  // none written yet

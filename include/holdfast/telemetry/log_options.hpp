@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
 // log_options: where a log_sink writes, how much memory it takes, and what it does when that is full.
+<<<<<<< HEAD
 //
 // Proof: unit/log_sink_test.cpp.
+=======
+// Proof: tests/unit/log_sink_test.cpp.
+>>>>>>> 3d29ecc (telemetry: log_sink under thread churn, labels where tidy.py wants them)
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -29,7 +34,14 @@ class log_memory {
     return {storage_.data(), size_.load(mo::acquire)};  // [M1] acquire, pairs with [M2]: the bytes below it
   }
   // The sink's side: how many bytes were taken.
-  std::size_t take(std::string_view text) noexcept;
+  std::size_t take(std::string_view text) noexcept {
+    const std::size_t used = size_.load(mo::relaxed);                             // own: the backend alone writes it
+    const std::size_t end = std::min(storage_.size(), limit_.load(mo::relaxed));  // counter: a bound
+    const std::size_t size = std::min(text.size(), end > used ? end - used : 0);
+    if (size > 0) std::memcpy(storage_.data() + used, text.data(), size);
+    size_.store(used + size, mo::release);  // [M2] release, pairs with [M1]: the bytes below it
+    return size;
+  }
   // How much of the storage may be used: a test's full disk that becomes free again.
   void limit(std::size_t bytes) noexcept { limit_.store(bytes, mo::relaxed); }  // counter: a bound, publishes nothing
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 // log_sink: typed log records from any thread, written as one JSON object a line by one background thread.
 //
-//   operation              caller         progress          cost                    allocates   when refused
-//   HOLDFAST_LOG           any thread     wait-free (*)     a stamp and a copy      never       counted, and told in the log
-//   enabled, set_level     any thread     wait-free         one load or store       never
-//   stats                  any thread     wait-free         O(max_threads)          never
-//   flush(timeout)         any thread     waits             until it is written     never       false: time ran out, output failing
-//   start                  owner, once    blocking          opens, makes a thread   never       the system's reason
-//   stop, destructor       owner          waits             drains, joins           never       what is left is counted
-//   construction           owner          blocking          10 ms (clock)           all memory  start() says so
-//   make_logger            owner          wait-free         O(1)                    never       the sink's own logger
+//   operation              caller         progress        cost                    allocates    when refused
+//   HOLDFAST_LOG           any thread     wait-free (*)   a stamp and a copy      never        counted, and told in the log
+//   enabled, set_level     any thread     wait-free       one load or store       never
+//   stats                  any thread     wait-free       O(max_threads)          never
+//   flush(timeout)         any thread     waits           until it is written     never        false: too late, or failing
+//   start                  owner, once    blocking        opens, makes a thread   the thread   the system's reason
+//   stop, destructor       owner          waits           drains, joins           never        what is left is counted
+//   construction           owner          blocking        10 ms (clock)           all memory   start() says so
+//   make_logger            owner          wait-free       O(1)                    never        the sink's own logger
 //
 //   (*) drop_newest: no loop, no lock, no system call. full_policy::block waits up to block_for when the lane is full. The
 //   first call of a thread takes a lane and lets the kernel back its memory. A line from warn upwards, or a lane that
@@ -19,8 +19,9 @@
 //     if (auto failed = log.start()) ...
 //     HOLDFAST_LOG(log, info, "order filled", {"qty", qty}, {"price", price}, {"took_ns", took});
 //
-//   {"timestamp":"2026-11-23T20:18:06.123456789Z","level":"INFO","message":"order filled","trace_id":"...","span_id":"...",
-//    "correlation_id":"...","qty":5,"price":100.25,"took_ns":1200,"logger":"profiles","thread":4711,"file":"orders.cpp","line":12}
+//   {"timestamp":"2026-11-23T20:18:06.123456789Z","level":"INFO","message":"order filled","trace_id":"...",
+//    "span_id":"...","correlation_id":"...","qty":5,"price":100.25,"took_ns":1200,"logger":"profiles","thread":4711,
+//    "file":"orders.cpp","line":12}
 //
 // Field values are evaluated only when the level is enabled; log_field.hpp lists their types. Keys and types are fixed
 // at compile time. The current_context() of the thread goes into every line. A value expression with a comma outside
