@@ -117,12 +117,6 @@ log_lane* engine::attach() noexcept {
     lane.busy = false;
     lane.thread.store(static_cast<std::uint32_t>(::gettid()), mo::relaxed);  // own: published by the first record
     std::uint32_t used = lanes_used_.load(mo::relaxed);                      // counter: only grows
-<<<<<<< HEAD
-    while (used <= i && !lanes_used_.compare_exchange_weak(
-                            used, i + 1,
-                            mo::release,     // [A3] release, pairs with [A4]: the backend's range covers this lane
-                            mo::relaxed)) {  // counter: as above
-=======
     bool covered = used > i;
     while (!covered) {
       covered = lanes_used_.compare_exchange_weak(
@@ -130,7 +124,6 @@ log_lane* engine::attach() noexcept {
                     mo::release,  // [A3] release, pairs with [A4]: the backend's range covers this lane
                     mo::relaxed)  // counter: as above
                 || used > i;
->>>>>>> 3d29ecc (telemetry: log_sink under thread churn, labels where tidy.py wants them)
     }
 #if defined(MADV_POPULATE_WRITE)
     // Once, and in the first call of the thread, rather than a page fault every 64 records of its first lap.

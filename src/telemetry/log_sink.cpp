@@ -69,11 +69,7 @@ log_sink::log_sink(const log_options& options) noexcept {
     std::uint64_t none = 0;
     if (!places[i].word.compare_exchange_strong(
             none, id_ << pin_bits,
-<<<<<<< HEAD
-            mo::acq_rel,  // [N2] release, pairs with [N1]: whose it is; acquire, pairs with [N4], [N5]: that it is free
-=======
             mo::acq_rel,     // [N2] acq_rel, pairs with [N1], [N4] and [N5]: the place is ours and not yet another's
->>>>>>> 3d29ecc (telemetry: log_sink under thread churn, labels where tidy.py wants them)
             mo::relaxed)) {  // hint: taken
       continue;
     }
@@ -96,14 +92,8 @@ log_sink::~log_sink() {
   // A thread that is ending may hold a pin for as long as one store takes.
   std::uint64_t unpinned = id_ << pin_bits;
   while (!places[slot_].word.compare_exchange_weak(
-<<<<<<< HEAD
-      unpinned, 0,
-      mo::acq_rel,     // [N4] acquire, pairs with [N3]: their use of our lanes; release, pairs with [N2]: free
-      mo::relaxed)) {  // hint: tried again
-=======
       unpinned, 0, mo::acq_rel,  // [N4] acq_rel, pairs with [N2] and [N3]: all use of our lanes is over
       mo::relaxed)) {            // hint: tried again
->>>>>>> 3d29ecc (telemetry: log_sink under thread churn, labels where tidy.py wants them)
     unpinned = id_ << pin_bits;
     ::sched_yield();
   }

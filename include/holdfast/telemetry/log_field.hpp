@@ -17,11 +17,7 @@
 // Text longer than the call's share of the lane (about 32 KiB for all fields of a call) is cut on a character boundary,
 // and the line says "truncated":true. Nothing here allocates.
 //
-<<<<<<< HEAD
-// Proof: unit/log_sink_test.cpp.
-=======
 // Proof: tests/unit/log_sink_test.cpp.
->>>>>>> 3d29ecc (telemetry: log_sink under thread churn, labels where tidy.py wants them)
 #pragma once
 
 #include <chrono>

@@ -4,11 +4,7 @@
 // A lane belongs to the thread that attached it until that thread ends; then the backend drains it and the next thread
 // may have it. Part of log_sink: nothing here is for users.
 //
-<<<<<<< HEAD
-// Proof: unit/log_sink_test.cpp.
-=======
 // Proof: tests/unit/log_sink_test.cpp.
->>>>>>> 3d29ecc (telemetry: log_sink under thread churn, labels where tidy.py wants them)
 #pragma once
 
 #include <array>

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: MIT
 // log_level: how much a log line matters. Names are the SeverityText of OpenTelemetry.
-<<<<<<< HEAD
-//
-// Proof: unit/log_sink_test.cpp.
-=======
 // Proof: tests/unit/log_sink_test.cpp.
->>>>>>> 3d29ecc (telemetry: log_sink under thread churn, labels where tidy.py wants them)
 #pragma once
 
 #include <cstdint>

@@ -8,11 +8,7 @@
 // The preprocessor splits a field at its comma: `{"key"` becomes `log_key{"key"}` and `value}` becomes `log_value{value}`.
 // A value with a comma outside parentheses needs parentheses around it. A value must not contain co_await.
 //
-<<<<<<< HEAD
-// Proof: unit/log_sink_test.cpp.
-=======
 // Proof: tests/unit/log_sink_test.cpp.
->>>>>>> 3d29ecc (telemetry: log_sink under thread churn, labels where tidy.py wants them)
 #pragma once
 
 #define HOLDFAST_LOG(target, severity, ...)                                                                        \

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: MIT
 // log_options: where a log_sink writes, how much memory it takes, and what it does when that is full.
-<<<<<<< HEAD
-//
-// Proof: unit/log_sink_test.cpp.
-=======
 // Proof: tests/unit/log_sink_test.cpp.
->>>>>>> 3d29ecc (telemetry: log_sink under thread churn, labels where tidy.py wants them)
 #pragma once
 
 #include <algorithm>

@@ -8,11 +8,7 @@
 //
 // Sites live as long as the code that holds them: flush the sinks before a library with HOLDFAST_LOG calls is unloaded.
 //
-<<<<<<< HEAD
-// Proof: unit/log_sink_test.cpp.
-=======
 // Proof: tests/unit/log_sink_test.cpp.
->>>>>>> 3d29ecc (telemetry: log_sink under thread churn, labels where tidy.py wants them)
 #pragma once
 
 #include <array>
