@@ -40,7 +40,7 @@
 //     keeps the promised capacity although the producer's view is behind by that much;
 //   - each side asks for the lines ahead of it (the producer for the right to write them, which the consumer holds
 //     since it read them), so several are on their way at the same time. This is what counts where the two cores are
-//     far apart. Not in batches, where the copy itself has many lines on their way;
+//     far apart;
 //   - in a stream the consumer leaves the pair of lines that the producer is filling alone as long as there are others.
 // A queue that is nearly always empty (a fast consumer that asks again at once) runs at the pace of lines changing
 // hands, not at the pace of a stream; a consumer that pauses after a refusal avoids that.
@@ -143,8 +143,9 @@ class spsc_queue {
       std::is_nothrow_move_assignable_v<T>) requires std::is_move_assignable_v<T> {
     const std::uint64_t pos = consumer_.pos;
     if (pos == consumer_.end) [[unlikely]] {
-      if (see_filled(pos) == 0) return false;
-      stay_behind(pos);
+      const std::uint64_t filled = see_filled(pos);
+      if (filled == pos) return false;
+      consumer_.end = behind_producer(pos, filled);
     }
     if constexpr (deep && sizeof(T) < cache_line_size) {
       if (begins_line(pos) && consumer_.end - pos > read_ahead) prefetch_for_read(place(pos + read_ahead));
@@ -161,8 +162,9 @@ class spsc_queue {
       std::is_nothrow_move_constructible_v<T>) requires std::move_constructible<T> {
     const std::uint64_t pos = consumer_.pos;
     if (pos == consumer_.end) [[unlikely]] {
-      if (see_filled(pos) == 0) return std::nullopt;
-      stay_behind(pos);
+      const std::uint64_t filled = see_filled(pos);
+      if (filled == pos) return std::nullopt;
+      consumer_.end = behind_producer(pos, filled);
     }
     if constexpr (deep && sizeof(T) < cache_line_size) {
       if (begins_line(pos) && consumer_.end - pos > read_ahead) prefetch_for_read(place(pos + read_ahead));
@@ -181,12 +183,14 @@ class spsc_queue {
     while (done < out.size()) {
       std::uint64_t available = consumer_.end - consumer_.pos;
       if (available == 0) {
-        available = see_filled(consumer_.pos);
+        consumer_.end = see_filled(consumer_.pos);
+        available = consumer_.end - consumer_.pos;
         if (available == 0) break;
       }
       const std::size_t count = std::min<std::size_t>(out.size() - done, available);
       if constexpr (std::is_trivially_copyable_v<T>) {
         const auto [first, second] = runs(consumer_.pos, count);
+        ask_for_next(consumer_.pos + count, count);
         std::memcpy(out.data() + done, item(consumer_.pos), first * sizeof(T));
         if (second != 0) std::memcpy(out.data() + done + first, item(consumer_.pos + first), second * sizeof(T));
         take_many(consumer_.pos, count);
@@ -209,7 +213,8 @@ class spsc_queue {
   template <class Function>
     requires std::invocable<Function&, T&&> std::size_t consume_all(Function&& fn)
   noexcept(std::is_nothrow_invocable_v<Function&, T&&>) {
-    const std::size_t count = static_cast<std::size_t>(see_filled(consumer_.pos));
+    consumer_.end = see_filled(consumer_.pos);
+    const std::size_t count = static_cast<std::size_t>(consumer_.end - consumer_.pos);
     for (std::size_t i = 0; i < count; ++i) {
       const std::uint64_t pos = consumer_.pos;
       consuming guard{*this, pos};
@@ -244,6 +249,7 @@ class spsc_queue {
       sizeof(T) < cache_line_size ? cache_line_size / std::bit_ceil(sizeof(T)) : 1;
   static constexpr bool deep = slots * sizeof(T) >= 64 * cache_line_size;
   static constexpr std::size_t write_ahead = sizeof(T) < cache_line_size ? 8 * line_items : 4;
+  static constexpr std::size_t batch_write_ahead = 8 * line_items;
   static constexpr std::size_t read_ahead = 4 * line_items;
 
   static bool begins_line(std::uint64_t pos) noexcept { return (pos & (line_items - 1)) == 0; }
@@ -265,20 +271,19 @@ class spsc_queue {
     // [Q1] release, pairs with [Q2]: the items before `pos` are whole
     push_pos_.store(pos, mo::release);
   }
-  // Looks at the producer's position; how many items are there from `pos` on. None: tells the producer all that we
-  // took.
+  // Looks at the producer's position: up to where the items are there. None: tells the producer all that we took.
   std::uint64_t see_filled(std::uint64_t pos) noexcept {
     // [Q2] acquire, pairs with [Q1]: the items before it are whole when we read them
-    consumer_.end = push_pos_.load(mo::acquire);
+    const std::uint64_t filled = push_pos_.load(mo::acquire);
     // own: only the consumer writes it
-    if (consumer_.end == pos && pop_pos_.load(mo::relaxed) != pos) publish_popped(pos);
-    return consumer_.end - pos;
+    if (filled == pos && pop_pos_.load(mo::relaxed) != pos) publish_popped(pos);
+    return filled;
   }
   // While there is a stream, single pops stop at whole pairs of lines and leave the one that is being filled to the
   // producer. A pair that is not full is taken when there is nothing else, so no item waits for another one.
-  void stay_behind(std::uint64_t pos) noexcept {
-    const std::uint64_t whole = consumer_.end & ~static_cast<std::uint64_t>(2 * line_items - 1);
-    if (whole - pos - 1 < slots) consumer_.end = whole;  // beyond pos, whichever way the positions wrap
+  static std::uint64_t behind_producer(std::uint64_t pos, std::uint64_t filled) noexcept {
+    const std::uint64_t whole = filled & ~static_cast<std::uint64_t>(2 * line_items - 1);
+    return whole - pos - 1 < slots ? whole : filled;  // beyond pos, whichever way the positions wrap
   }
   void publish_popped(std::uint64_t pos) noexcept {
     // [Q3] release, pairs with [Q4] and [Q5]: we are done with the slots before `pos`
@@ -317,6 +322,26 @@ class spsc_queue {
     }
   };
 
+  // One run of a batch, line by line, so that the lines to write are asked for at the pace at which they are filled.
+  void copy_in(std::uint64_t pos, const T* from, std::size_t count) noexcept {
+    if constexpr (deep) {
+      for (; count >= line_items; count -= line_items) {
+        prefetch_for_write(place(pos + batch_write_ahead));
+        std::memcpy(place(pos), from, line_items * sizeof(T));
+        pos += line_items;
+        from += line_items;
+      }
+    }
+    if (count != 0) std::memcpy(place(pos), from, count * sizeof(T));
+  }
+  // Asks for the items of the next batch, as far as they are there.
+  void ask_for_next(std::uint64_t pos, std::size_t count) noexcept {
+    if constexpr (deep) {
+      const std::uint64_t there = std::min<std::uint64_t>(count, consumer_.end - pos);
+      for (std::uint64_t at = 0; at < there; at += line_items) prefetch_for_read(place(pos + at));
+    }
+  }
+
   template <class From, class Hand>
   std::size_t push_many(From* values, std::size_t wanted, Hand hand) {
     // own: only the producer writes it
@@ -331,8 +356,8 @@ class spsc_queue {
       const std::size_t count = std::min<std::size_t>(wanted - done, free);
       if constexpr (std::is_trivially_copyable_v<T>) {
         const auto [first, second] = runs(pos, count);
-        std::memcpy(place(pos), values + done, first * sizeof(T));
-        if (second != 0) std::memcpy(place(pos + first), values + done + first, second * sizeof(T));
+        copy_in(pos, values + done, first);
+        if (second != 0) copy_in(pos + first, values + done + first, second);
         publish_pushed(pos + count);
       } else {
         pushing guard{*this, pos};
