@@ -2,7 +2,6 @@
 // Several threads log and end while the backend drains: calls = lines + losses exactly, each thread's lines in order.
 #include <atomic>
 #include <chrono>
-#include <cstring>
 #include <map>
 #include <string>
 #include <string_view>
@@ -70,7 +69,9 @@ seen run(log_options o, unsigned threads, unsigned generations, std::uint64_t ea
         const std::uint64_t producer = ++producers;
         for (std::uint64_t n = 0; n < each;) {
           context c;
-          c.correlation_id = std::string_view("c" + std::to_string(producer * 1'000 + n / 8));
+          char id[1 + json_number_space] = "c";
+          c.correlation_id =
+              std::string_view(id, static_cast<std::size_t>(put_unsigned(id + 1, producer * 1'000 + n / 8) - id));
           const context_scope scope(c);
           for (int k = 0; k < 8 && n < each; ++k, ++n) {
             HOLDFAST_LOG(sink, info, "stress", {"producer", producer}, {"n", n}, {"text", "some text of a record"});
