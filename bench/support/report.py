@@ -151,8 +151,10 @@ def judge(goals, rows):
         theirs = _find(rows, goal, goal["versus"])
         ratio = better(mine["median"], theirs["median"], mine["unit"]) if mine and theirs else None
         verdict = "not measured" if ratio is None else "met" if ratio >= goal["at_least"] else "missed"
+        samples = min(mine["samples"], theirs["samples"]) if ratio is not None else 0
         judged.append(dict(goal, contender=goal.get("contender", "holdfast"), measure=goal.get("measure", ""),
-                           ratio=ratio, verdict=verdict))
+                           ratio=ratio, verdict=verdict, samples=samples,
+                           weak=f" (only {samples} samples kept)" if 0 < samples < FEW else ""))
     return judged
 
 
@@ -262,7 +264,7 @@ def markdown(machine, suites, rows, judged, regimes, errors, command):
         out += ["## Goals", "", "| suite | case | against | goal | measured | |", "|---|---|---|---:|---:|---|"]
         for goal in judged:
             out.append(f"| {goal['suite']} | {title_of(goal)} | {goal['versus']} | {goal['at_least']}x | "
-                       f"{ratio_text(goal['ratio'])} | {goal['verdict']} |")
+                       f"{ratio_text(goal['ratio'])} | {goal['verdict']}{goal['weak']} |")
         out.append("")
     for name, suite in suites.items():
         mine = [row for row in rows if row["suite"] in suite["programs"]]
@@ -378,7 +380,7 @@ def page(machine, suites, rows, judged, regimes, others, errors, command):
             kind = {"met": "met", "missed": "missed"}.get(goal["verdict"], "unknown")
             sign = {"met": "✓ met", "missed": "✗ missed"}.get(goal["verdict"], "not measured")
             out.append(f"<tr><td class=t>{e(goal['suite'])}<td class=t>{e(title_of(goal))}<td class=t>{e(goal['versus'])}"
-                       f"<td>≥ {goal['at_least']}x<td>{ratio_text(goal['ratio'])}<td class='t {kind}'>{sign}</tr>")
+                       f"<td>≥ {goal['at_least']}x<td>{ratio_text(goal['ratio'])}<td class='t {kind}'>{sign}{goal['weak']}</tr>")
         out.append("</table></div>")
     key = "".join(f'<span><svg viewBox="0 0 16 12"><rect class="{role}" x="1" y="1" width="14" height="10" rx="2"/></svg>{text}</span>'
                   for role, text in (("ours", "holdfast"), ("peer", "peer library"), ("floor", "limit of the machine")))

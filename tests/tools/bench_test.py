@@ -133,6 +133,12 @@ class Goals(unittest.TestCase):
     def test_time_goals_point_the_same_way(self):
         self.assertEqual(self.judge(case="pair", at_least=1.9), (2.0, "met"))
 
+    def test_a_verdict_from_few_samples_says_so(self):
+        for count, weak in ((4, " (only 4 samples kept)"), (5, "")):
+            rows = report.rows_of(report.samples_of({"benchmarks": [run("q/stream/holdfast", 90), run("q/stream/a", 30)] * count}))
+            judged, = report.judge([{"suite": "q", "case": "stream", "versus": "a", "at_least": 1}], rows)
+            self.assertEqual((judged["verdict"], judged["weak"]), ("met", weak))
+
     def test_a_peer_that_was_not_measured_is_said(self):
         self.assertEqual(self.judge(case="stream", versus="elsewhere", at_least=1.0), (None, "not measured"))
 
@@ -213,7 +219,7 @@ class Pages(unittest.TestCase):
     def test_a_missed_goal_is_said_everywhere_and_is_no_failure(self):
         self.assertTrue(self.well)
         self.assertIn("✗ missed", self.page)
-        self.assertIn("| 3.00x | missed |", self.text)
+        self.assertIn("| 3.00x | missed (only 1 samples kept) |", self.text)
         self.assertEqual(self.results["goals"][0]["verdict"], "missed")
 
     def test_results_have_a_row_for_every_case_and_contender(self):
