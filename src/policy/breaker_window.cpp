@@ -35,14 +35,24 @@ bool breaker_window::count(ring& where, bool own, std::uint32_t epoch, std::uint
   return (next & most) == 1;
 }
 
-bool breaker_window::count_ok(std::uint32_t epoch, std::uint16_t generation) noexcept {
+bool breaker_window::count_ok(breaker_word word, time_point now) noexcept {
   const std::uint32_t mine = std::min(thread_slot::current(), slots);
-  return count<false>(slots_[mine].ok, mine < slots, epoch, generation);
+  const std::uint32_t at = epoch(now);
+  slot& own = slots_[mine];
+  const bool fresh = count<false>(own.ok, mine < slots, at, word.generation());
+  if (mine == slots) return fresh;
+  own.word.set(word.bits());
+  own.begin.set(static_cast<std::uint64_t>(now.time_since_epoch().count()));
+  own.index.set(at % buckets);
+  // own: just written by this thread
+  const bool here = (own.ok[at % buckets].load(mo::relaxed) & ~most) == empty(at, word.generation());
+  own.length.set(here && word.is_calm() ? epochs_.left(now) : 0);
+  return fresh;
 }
 
-void breaker_window::count_failed(std::uint32_t epoch, std::uint16_t generation) noexcept {
+void breaker_window::count_failed(breaker_word word, time_point now) noexcept {
   const std::uint32_t mine = std::min(thread_slot::current(), slots);
-  count<true>(slots_[mine].failed, mine < slots, epoch, generation);
+  count<true>(slots_[mine].failed, mine < slots, epoch(now), word.generation());
 }
 
 std::uint64_t breaker_window::failed(std::uint32_t epoch, std::uint16_t generation) const noexcept {

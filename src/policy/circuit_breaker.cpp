@@ -4,7 +4,7 @@
 namespace holdfast {
 
 circuit_breaker::circuit_breaker(const circuit_breaker_options& options) noexcept
-    : open_longest_(0), epochs_(options.window), rules_(options) {
+    : open_longest_(0), rules_(options), window_(options.window) {
   HOLDFAST_ASSERT(!validate(options));
   open_longest_ = rules_.open_longest();
 }
@@ -33,17 +33,15 @@ breaker_transition circuit_breaker::happened(breaker_word from, breaker_word to,
   return {from.state(), to.state(), cause, to.generation()};
 }
 
-circuit_breaker::admission circuit_breaker::admit_slowly(time_point now) noexcept {
+circuit_breaker::slow_admission circuit_breaker::admit_slowly(time_point now) noexcept {
   breaker_word word(word_.load(mo::relaxed));  // hint: the exchange decides
   for (;;) {
     const breaker_rules::step step = rules_.admit(word, now);
     if (step.next != word && !swap(word, step.next)) continue;
     const breaker_transition made = happened(word, step.next, step.cause, now);
-    if (step.refusal != errc{}) {
-      window_.count_refused();
-      return {.refusal = {step.refusal, step.retry_after}, .transition = made};
-    }
-    return {.ticket = permit(this, step.next), .transition = made};
+    if (step.refusal == errc{}) return {step.next.bits(), made, errc{}};
+    window_.count_refused();
+    return {static_cast<std::uint64_t>(step.retry_after.count()), made, step.refusal};
   }
 }
 
@@ -54,8 +52,8 @@ circuit_breaker::report_result circuit_breaker::report_slowly(breaker_word seen,
     case breaker_state::metrics_only: {
       const breaker_word word(word_.load(mo::relaxed));  // hint: as in report
       if (rules_.same_generation(seen, word)) {
-        if (effect == breaker_effect::success) window_.count_ok(epochs_.of(now), seen.generation());
-        if (effect == breaker_effect::failure) window_.count_failed(epochs_.of(now), seen.generation());
+        if (effect == breaker_effect::success) window_.count_ok(word, now);
+        if (effect == breaker_effect::failure) window_.count_failed(word, now);
       }
       break;
     }
@@ -64,7 +62,12 @@ circuit_breaker::report_result circuit_breaker::report_slowly(breaker_word seen,
     case breaker_state::open:
     case breaker_state::forced_open: break;
   }
-  return report_by_word(seen, effect, now);
+  return told(report_by_word(seen, effect, now));
+}
+
+circuit_breaker::report_result circuit_breaker::told(report_result result) noexcept {
+  if (result.dropped_stale) stale_dropped_.fetch_add(1, mo::relaxed);  // counter:
+  return result;
 }
 
 // What the result does to the word, if the word is still of the permit's generation.
@@ -72,10 +75,7 @@ circuit_breaker::report_result circuit_breaker::report_by_word(breaker_word seen
                                                                time_point now) noexcept {
   breaker_word word(word_.load(mo::relaxed));  // hint: the exchange decides
   for (;;) {
-    if (!rules_.same_generation(seen, word)) {
-      stale_dropped_.fetch_add(1, mo::relaxed);  // counter:
-      return {.dropped_stale = true};
-    }
+    if (!rules_.same_generation(seen, word)) return {.dropped_stale = true};
     const breaker_rules::step step = rules_.report(word, effect, now);
     if (step.next != word && !swap(word, step.next)) continue;
     if (word.state() == breaker_state::half_open && effect == breaker_effect::neutral)
@@ -86,14 +86,13 @@ circuit_breaker::report_result circuit_breaker::report_by_word(breaker_word seen
 
 circuit_breaker::report_result circuit_breaker::report_closed(breaker_word seen, breaker_effect effect,
                                                               time_point now) noexcept {
-  const std::uint32_t epoch = epochs_.of(now);
+  const std::uint32_t epoch = window_.epoch(now);
   const breaker_word before(word_.load(mo::relaxed));  // hint: report_by_word decides
+  if (!rules_.same_generation(seen, before)) return told({.dropped_stale = true});
+  // A state that ends between the check and the count costs nothing: the count carries the generation.
   bool fresh = false;
-  if (rules_.same_generation(seen, before)) {
-    // A state that ends between the check and the count costs nothing: the count carries the generation.
-    if (effect == breaker_effect::success) fresh = window_.count_ok(epoch, seen.generation());
-    if (effect == breaker_effect::failure) window_.count_failed(epoch, seen.generation());
-  }
+  if (effect == breaker_effect::success) fresh = window_.count_ok(before, now);
+  if (effect == breaker_effect::failure) window_.count_failed(before, now);
   // Does the window have to be looked at? A failure: yes. A success can only lift the number of calls to the minimum, or
   // be the first to see that the failures have left the window.
   const bool look = options().failure_permille != 0 &&
@@ -106,7 +105,9 @@ circuit_breaker::report_result circuit_breaker::report_closed(breaker_word seen,
     fence(mo::seq_cst);
   }
   report_result result = report_by_word(seen, effect, now);
-  if (result.dropped_stale || result.transition) return result;
+  // The state ended meanwhile, perhaps because of this very result, counted above: it was not too late.
+  if (result.dropped_stale) return {};
+  if (result.transition) return result;
   if (effect == breaker_effect::success && before.level() != 0) decay_level(seen, now);
   if (look) result.transition = judge_rate(seen, epoch, now);
   return result;
@@ -223,7 +224,7 @@ breaker_snapshot circuit_breaker::snapshot(time_point now) const noexcept {
   }
   if (s.state == breaker_state::closed) s.failures_in_row = word.streak();
   if (s.state == breaker_state::closed || s.state == breaker_state::metrics_only) {
-    const breaker_window::sums sums = window_.counts(epochs_.of(now), word.generation());
+    const breaker_window::sums sums = window_.counts(window_.epoch(now), word.generation());
     s.window_ok = sums.ok;
     s.window_failed = sums.failed;
   }

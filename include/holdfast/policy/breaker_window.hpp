@@ -2,7 +2,7 @@
 // breaker_window: how many calls succeeded and failed in the last while, counted by many threads without a shared write.
 //
 //   operation         caller              progress    cost                         allocates   when refused
-//   try_count_ok      owner of the slot   wait-free   one load, one store          never       false: use count_ok
+//   try_count_ok      owner of the slot   wait-free   five loads, one store        never       false: use count_ok
 //   count_ok/failed   anyone              lock-free   the same, or one CAS         never       -
 //   counts            anyone              wait-free   32 loads a thread            never       -
 //
@@ -19,7 +19,7 @@
 // failure, so the rate it yields is never above one that some order of the reports would yield. It may miss results
 // whose counting has not ended.
 //
-// Memory: 32 owned slots and a shared one of three pairs of cache lines each, 12.4 KiB. Threads whose thread_slot number is
+// Memory: 32 owned slots and a shared one of three pairs of cache lines each, 12.5 KiB. Threads whose thread_slot number is
 // 32 or more share the last slot and pay for a compare-and-swap.
 //
 // When to use it: inside a breaker that many threads call often. Many breakers that are called seldom want a smaller
@@ -35,6 +35,7 @@
 
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/thread_slot.hpp"
+#include "holdfast/policy/breaker_word.hpp"
 #include "holdfast/time/clock.hpp"
 
 namespace holdfast {
@@ -58,28 +59,42 @@ class breaker_window {
         : per_nanosecond_(~std::uint64_t{0} /
                           ((static_cast<std::uint64_t>(window.count()) + buckets - 2) / (buckets - 1))) {}
     [[nodiscard]] constexpr std::uint32_t of(time_point now) const noexcept {
-      __extension__ using wide = unsigned __int128;
-      const auto ns = static_cast<std::uint64_t>(now.time_since_epoch().count());
-      return static_cast<std::uint32_t>((wide{ns} * per_nanosecond_) >> 64U);
+      return static_cast<std::uint32_t>(product(now) >> 64U);
+    }
+    // How many nanoseconds from `now` on, itself included, are of its epoch.
+    [[nodiscard]] constexpr std::uint64_t left(time_point now) const noexcept {
+      return ~static_cast<std::uint64_t>(product(now)) / per_nanosecond_ + 1;
     }
 
    private:
+    __extension__ using wide = unsigned __int128;
+    [[nodiscard]] constexpr wide product(time_point now) const noexcept {
+      return wide{static_cast<std::uint64_t>(now.time_since_epoch().count())} * per_nanosecond_;
+    }
     std::uint64_t per_nanosecond_;  // 2^64 / the length of a bucket
   };
 
-  // The hot path of the thread whose number is `mine`. False, and nothing counted: the bucket is of another time.
-  [[nodiscard, gnu::always_inline]] bool try_count_ok(std::uint32_t mine, std::uint32_t epoch,
-                                                      std::uint16_t generation) noexcept {
-    atomic<std::uint64_t>& bucket = slots_[mine].ok[epoch % buckets];
+  constexpr explicit breaker_window(duration window) noexcept : epochs_(window) {}
+
+  [[nodiscard]] std::uint32_t epoch(time_point now) const noexcept { return epochs_.of(now); }
+
+  // The hot path of the thread whose number is `mine`: counts where the last count_ok did, if that was for the same word
+  // and for a stretch of time that `now` is in. False, and nothing counted: it was not.
+  [[nodiscard, gnu::always_inline]] bool try_count_ok(std::uint32_t mine, breaker_word word, time_point now) noexcept {
+    slot& own = slots_[mine];
+    const auto ns = static_cast<std::uint64_t>(now.time_since_epoch().count());
+    if (own.word.get() != word.bits() || ns - own.begin.get() >= own.length.get()) return false;
+    atomic<std::uint64_t>& bucket = own.ok[own.index.get()];
     const std::uint64_t seen = bucket.load(mo::relaxed);  // own: only the thread with this number writes it
-    if (seen - empty(epoch, generation) >= most) return false;
+    if ((seen & most) == most) return false;
     bucket.store(seen + 1, mo::relaxed);  // own: the same; failed words order it for readers, see [W1]
     return true;
   }
 
-  // True: the first success of its thread in this bucket.
-  bool count_ok(std::uint32_t epoch, std::uint16_t generation) noexcept;
-  void count_failed(std::uint32_t epoch, std::uint16_t generation) noexcept;
+  // Counts for the generation of `word`. True: the first success of its thread in this bucket. If `word` is one for which
+  // counting is all there is to do, the next ones take the hot path.
+  bool count_ok(breaker_word word, time_point now) noexcept;
+  void count_failed(breaker_word word, time_point now) noexcept;
 
   // Results of this generation in the window that ends at `epoch`.
   [[nodiscard]] sums counts(std::uint32_t epoch, std::uint16_t generation) const noexcept;
@@ -132,10 +147,15 @@ class breaker_window {
 
   using ring = std::array<atomic<std::uint64_t>, buckets>;
   struct alignas(2 * cache_line_size) slot {
-    // Written by the thread that owns the slot; by every other thread, the last slot of all.
-    ring ok;
+    // Of the owner alone: where a success may be counted without asking more. A length of zero: nowhere.
+    plain<std::uint64_t> word;
+    plain<std::uint64_t> begin;
+    plain<std::uint64_t> length;
+    plain<std::uint32_t> index;
+    // Written by the thread that owns the slot; in the last slot of all, by every other thread.
+    atomic<std::uint64_t> refused;
+    alignas(2 * cache_line_size) ring ok;
     ring failed;
-    alignas(2 * cache_line_size) atomic<std::uint64_t> refused;
   };
 
   template <bool Publish>
@@ -143,6 +163,7 @@ class breaker_window {
   void count_refused_slowly() noexcept;
   [[nodiscard]] static std::uint32_t used() noexcept;
 
+  epochs epochs_;
   std::array<slot, slots + 1> slots_;
 };
 

@@ -43,7 +43,7 @@
 // the bulkhead (a probe's place must not be lost to a full bulkhead; if it is, destroying the permit returns it).
 // Not to limit load (bulkhead, rate limiter), and not one for all instances of a service whose instances fail singly.
 //
-// Memory: 12.7 KiB in the object (policy/breaker_window.hpp says why), nothing else. No pointers in it, standard layout.
+// Memory: 12.8 KiB in the object (policy/breaker_window.hpp says why), nothing else. No pointers in it, standard layout.
 //
 // Method: the state is one 64-bit word and every transition one compare-and-swap of it, so no half-done transition can be
 // seen or left behind by a thread that dies. Orders: the word publishes nothing but itself, so relaxed will do: what
@@ -137,7 +137,10 @@ class circuit_breaker {
 
    private:
     friend class circuit_breaker;
-    permit(circuit_breaker* owner, breaker_word seen) noexcept : owner_(owner), seen_(seen) {}
+    permit(circuit_breaker* owner, breaker_word seen) noexcept : owner_(owner), seen_(seen) {
+      // `this` of admit; said again, because the optimiser has lost it by here and would test for it in every call.
+      if (owner == nullptr) __builtin_unreachable();
+    }
 
     circuit_breaker* owner_ = nullptr;
     breaker_word seen_{};  // the word that admitted it
@@ -171,7 +174,11 @@ class circuit_breaker {
       window_.count_refused();
       return {.refusal = {errc::breaker_open, breaker_tick::until(word.tick(), now)}};
     }
-    return admit_slowly(now);
+    const slow_admission slow = admit_slowly(now);
+    if (slow.refusal != errc{})
+      return {.refusal = {slow.refusal, duration(static_cast<std::int64_t>(slow.word_or_wait))},
+              .transition = slow.transition};
+    return {.ticket = permit(this, breaker_word(slow.word_or_wait)), .transition = slow.transition};
   }
 
   // What became of the call. The permit is used up.
@@ -182,8 +189,8 @@ class circuit_breaker {
     if (is_answer(v)) [[likely]] {
       const breaker_word word(word_.load(mo::relaxed));  // hint: the word publishes nothing but itself
       const std::uint32_t mine = thread_slot::cached();
-      if (word == seen && word.is_calm() && mine < breaker_window::slots) [[likely]] {
-        if (window_.try_count_ok(mine, epochs_.of(now), word.generation())) [[likely]]
+      if (word == seen && mine < breaker_window::slots) [[likely]] {
+        if (window_.try_count_ok(mine, word, now)) [[likely]]
           return {};
       }
     }
@@ -208,8 +215,16 @@ class circuit_breaker {
   [[nodiscard]] const circuit_breaker_options& options() const noexcept { return rules_.options(); }
 
  private:
-  [[gnu::noinline]] admission admit_slowly(time_point now) noexcept;
+  // An admission that fits in two registers, so that those that are not slow never touch memory.
+  struct slow_admission {
+    std::uint64_t word_or_wait;
+    breaker_transition transition;
+    errc refusal;
+  };
+  static_assert(sizeof(slow_admission) == 16 && std::is_trivially_copyable_v<slow_admission>);
+  [[gnu::noinline]] slow_admission admit_slowly(time_point now) noexcept;
   [[gnu::noinline]] report_result report_slowly(breaker_word seen, verdict v, time_point now) noexcept;
+  report_result told(report_result result) noexcept;
   report_result report_by_word(breaker_word seen, breaker_effect effect, time_point now) noexcept;
   report_result report_closed(breaker_word seen, breaker_effect effect, time_point now) noexcept;
   // Within one bucket of time the number of calls in the window only grows: once enough, enough till the bucket ends.
@@ -233,7 +248,6 @@ class circuit_breaker {
   // Read by every call, written by transitions and, while something is wrong, by failures.
   alignas(2 * cache_line_size) atomic<std::uint64_t> word_{0};
   std::uint32_t open_longest_;  // rules_.open_longest(), on the line that is here anyway
-  breaker_window::epochs epochs_;
   breaker_rules rules_;
   // Written seldom.
   alignas(2 * cache_line_size) atomic<std::uint64_t> decay_{0};  // {generation, tick} when the level may next fall

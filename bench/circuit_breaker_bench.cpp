@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+// circuit_breaker beside the breaker that people write: a std::mutex around a state, a ring of ten counting buckets and
+// an open-until time point. Both have the same rule (half of at least 20 calls in 10 s), both are handed the same `now`,
+// so no clock is measured. The floors are what the machine wants for the least that such a call could do.
+//
+// The loops are tight and the lines warm: these are costs of throughput. 32 calls are one iteration of a sample, so that
+// the sample's own counting does not weigh as much as the call. Results pass through an opaque value each time.
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "holdfast/core/atomic.hpp"
+#include "holdfast/policy/circuit_breaker.hpp"
+
+#include "support/bench.hpp"
+
+namespace {
+
+namespace bench = holdfast::bench;
+namespace mo = holdfast::mo;
+using holdfast::duration;
+using holdfast::time_point;
+using holdfast::verdict;
+using namespace std::chrono_literals;
+
+constexpr int batch = 32;
+constexpr time_point start{1000s};
+
+// ---- the contenders: admit(now) says whether the call may go on, call(now) makes one that succeeds, open(now) trips it
+
+struct ours {
+  holdfast::circuit_breaker breaker{{.failure_permille = 500, .min_calls = 20, .window = 10s, .open_max = 60s}};
+  [[gnu::always_inline]] bool admit(time_point now) { return static_cast<bool>(breaker.admit(now)); }
+  [[gnu::always_inline]] bool call(time_point now) {
+    auto admission = breaker.admit(now);
+    if (!admission) return false;
+    benchmark::ClobberMemory();  // here the call would be
+    return !breaker.report(std::move(admission.ticket), verdict::ok, now).transition;
+  }
+  void open(time_point now) {
+    for (int i = 0; i < 20; ++i) {
+      if (auto a = breaker.admit(now)) breaker.report(std::move(a.ticket), verdict::transient, now);
+    }
+  }
+  std::uint64_t succeeded(time_point now) { return breaker.snapshot(now).window_ok; }
+};
+
+// Nothing clever and nothing silly: what a careful programmer has after an afternoon.
+class mutex_breaker {
+ public:
+  bool admit(time_point now) {
+    const std::lock_guard lock(mutex_);
+    switch (state_) {
+      case state::closed: return true;
+      case state::open:
+        if (now < open_until_) return false;
+        state_ = state::half_open;
+        probes_ = passed_ = 0;
+        [[fallthrough]];
+      case state::half_open:
+        if (probes_ == 3) return false;
+        ++probes_;
+        return true;
+    }
+    return true;
+  }
+  void success(time_point now) {
+    const std::lock_guard lock(mutex_);
+    if (state_ == state::half_open) {
+      if (++passed_ == 3) {
+        state_ = state::closed;
+        buckets_ = {};
+      }
+      return;
+    }
+    ++bucket_at(now).ok;
+  }
+  void failure(time_point now) {
+    const std::lock_guard lock(mutex_);
+    if (state_ == state::half_open) return trip(now);
+    ++bucket_at(now).failed;
+    std::uint64_t ok = 0;
+    std::uint64_t failed = 0;
+    const auto epoch = now.time_since_epoch() / 1s;
+    for (const auto& b : buckets_) {
+      if (epoch - b.epoch < 10) {
+        ok += b.ok;
+        failed += b.failed;
+      }
+    }
+    if (ok + failed >= 20 && failed * 2 >= ok + failed) trip(now);
+  }
+
+  bool call(time_point now) {
+    if (!admit(now)) return false;
+    benchmark::ClobberMemory();
+    success(now);
+    return true;
+  }
+  void open(time_point now) {
+    for (int i = 0; i < 20; ++i) failure(now);
+  }
+  std::uint64_t succeeded(time_point) {
+    std::uint64_t ok = 0;
+    for (const auto& b : buckets_) ok += b.ok;
+    return ok;
+  }
+
+ private:
+  enum class state { closed, open, half_open };
+  struct bucket {
+    std::int64_t epoch = 0;
+    std::uint64_t ok = 0;
+    std::uint64_t failed = 0;
+  };
+  bucket& bucket_at(time_point now) {
+    const auto epoch = now.time_since_epoch() / 1s;
+    bucket& b = buckets_[static_cast<std::size_t>(epoch % 10)];
+    if (b.epoch != epoch) b = {.epoch = epoch};
+    return b;
+  }
+  void trip(time_point now) {
+    state_ = state::open;
+    open_until_ = now + 1s;
+  }
+
+  std::mutex mutex_;
+  state state_ = state::closed;
+  int probes_ = 0;
+  int passed_ = 0;
+  time_point open_until_{};
+  std::array<bucket, 10> buckets_{};
+};
+
+// The least that asking could be: one relaxed load of a shared word and a branch that is always predicted.
+struct load_and_branch {
+  holdfast::atomic<std::uint64_t> word{0};
+  [[gnu::always_inline]] bool admit(time_point) {
+    return word.load(mo::relaxed) < std::uint64_t{1} << 61U;  // hint: the floor is the cheapest load
+  }
+};
+// The least that counting could be: the same, and a load and a store of a line that is the thread's own.
+struct load_branch_and_own_store {
+  struct alignas(2 * holdfast::cache_line_size) place {
+    holdfast::atomic<std::uint64_t> count{0};
+  };
+  holdfast::atomic<std::uint64_t> word{0};
+  std::array<place, holdfast::breaker_window::slots> places{};
+  [[gnu::always_inline]] bool call(time_point) {
+    if (word.load(mo::relaxed) >= std::uint64_t{1} << 61U) return false;  // hint: as above
+    benchmark::ClobberMemory();
+    auto& mine = places[holdfast::thread_slot::current() % holdfast::breaker_window::slots].count;
+    mine.store(mine.load(mo::relaxed) + 1, mo::relaxed);  // own: the thread's own line
+    return true;
+  }
+  void open(time_point) {}
+  std::uint64_t succeeded(time_point) {
+    std::uint64_t sum = 0;
+    for (auto& p : places) sum += p.count.load(mo::relaxed);  // counter: after the threads have ended
+    return sum;
+  }
+};
+// What the same breaker wants to let a call through: the measure of a refusal.
+struct closed_admission : ours {
+  void open(time_point) {}
+};
+
+// What the threads of a sample share; made before they start.
+template <class Contender>
+struct shared {
+  static inline std::unique_ptr<Contender> one{};
+  static void make(const benchmark::State&) { one = std::make_unique<Contender>(); }
+  static void drop(const benchmark::State&) { one.reset(); }
+};
+
+// ---- the cases
+
+template <class Contender>
+void admit_closed(benchmark::State& state) {
+  const bench::pinned pin(state);
+  bench::regime regime(state);
+  Contender& breaker = *shared<Contender>::one;
+  time_point now = start;
+  std::uint64_t refused = 0;
+  if (state.threads() > 1) regime.mark();
+  for (auto _ : state) {
+    for (int i = 0; i < batch; ++i) {
+      benchmark::DoNotOptimize(now);
+      if (!breaker.admit(now)) [[unlikely]]
+        ++refused;
+    }
+  }
+  if (state.threads() > 1) {
+    regime.mark();
+    regime.report();
+  }
+  state.SetItemsProcessed(state.iterations() * batch);
+  if (refused != 0) bench::fail(state, "a closed circuit refused a call");
+}
+
+template <class Contender>
+void call_closed(benchmark::State& state) {
+  const bench::pinned pin(state);
+  bench::regime regime(state);
+  Contender& breaker = *shared<Contender>::one;
+  time_point now = start;
+  std::uint64_t refused = 0;
+  if (state.threads() > 1) regime.mark();
+  for (auto _ : state) {
+    for (int i = 0; i < batch; ++i) {
+      benchmark::DoNotOptimize(now);
+      if (!breaker.call(now)) [[unlikely]]
+        ++refused;
+    }
+  }
+  if (state.threads() > 1) {
+    regime.mark();
+    regime.report();
+  }
+  state.SetItemsProcessed(state.iterations() * batch);
+  if (refused != 0) bench::fail(state, "a closed circuit refused a call");
+  if (breaker.succeeded(now) == 0) bench::fail(state, "no success was counted");
+}
+
+template <class Contender>
+void ask_open(benchmark::State& state) {
+  const bench::pinned pin(state);
+  Contender& breaker = *shared<Contender>::one;
+  time_point now = start;
+  breaker.open(now);
+  const bool expected = breaker.admit(now);
+  std::uint64_t wrong = 0;
+  for (auto _ : state) {
+    for (int i = 0; i < batch; ++i) {
+      benchmark::DoNotOptimize(now);
+      if (breaker.admit(now) != expected) [[unlikely]]
+        ++wrong;
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * batch);
+  if (wrong != 0) bench::fail(state, "the circuit changed its mind");
+}
+
+// ---- the rows
+
+template <class Contender>
+void row(const char* test_case, const char* contender, void (*function)(benchmark::State&), int threads = 1) {
+  bench::add("circuit_breaker", test_case, contender, function)
+      ->Setup(shared<Contender>::make)
+      ->Teardown(shared<Contender>::drop)
+      ->Threads(threads);
+}
+
+[[maybe_unused]] const bool registered = [] {
+  row<ours>("admit_closed_1_thread", "holdfast", admit_closed<ours>);
+  row<mutex_breaker>("admit_closed_1_thread", "std_mutex", admit_closed<mutex_breaker>);
+  row<load_and_branch>("admit_closed_1_thread", "floor_load_and_branch", admit_closed<load_and_branch>);
+  row<ours>("admit_closed_2_threads", "holdfast", admit_closed<ours>, 2);
+  row<mutex_breaker>("admit_closed_2_threads", "std_mutex", admit_closed<mutex_breaker>, 2);
+  row<load_and_branch>("admit_closed_2_threads", "floor_load_and_branch", admit_closed<load_and_branch>, 2);
+
+  row<ours>("call_closed_1_thread", "holdfast", call_closed<ours>);
+  row<mutex_breaker>("call_closed_1_thread", "std_mutex", call_closed<mutex_breaker>);
+  row<load_branch_and_own_store>("call_closed_1_thread", "floor_own_line", call_closed<load_branch_and_own_store>);
+  row<ours>("call_closed_2_threads", "holdfast", call_closed<ours>, 2);
+  row<mutex_breaker>("call_closed_2_threads", "std_mutex", call_closed<mutex_breaker>, 2);
+  row<load_branch_and_own_store>("call_closed_2_threads", "floor_own_line", call_closed<load_branch_and_own_store>, 2);
+
+  row<ours>("refuse_open", "holdfast", ask_open<ours>);
+  row<mutex_breaker>("refuse_open", "std_mutex", ask_open<mutex_breaker>);
+  row<closed_admission>("refuse_open", "floor_admit_closed", ask_open<closed_admission>);
+  return true;
+}();
+
+}  // namespace
