@@ -37,8 +37,8 @@
 // After fork() the child's sinks are off: it has no backend. No thread may log while its sink is destroyed.
 //
 // Memory: max_threads * ring_bytes of address space (touched by the threads that log), buffer_bytes, and about 1 MiB.
-// Proof: tests/unit/log_sink_test.cpp, tests/stress/log_sink_stress.cpp, tests/alloc/log_sink_alloc.cpp,
-// tests/script/log_lines_test.py, bench/log_sink_bench.cpp.
+// Proof: tests/unit/log_sink_test.cpp, tests/stress/log_sink_stress.cpp, tests/alloc/log_alloc_test.cpp,
+// tests/tools/log_lines_test.py, bench/log_sink_bench.cpp.
 #pragma once
 
 #include <array>
