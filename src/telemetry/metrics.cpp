@@ -35,6 +35,13 @@ bool same_labels(std::span<const metric_label> a, std::span<const metric_label> 
          });
 }
 
+// A histogram's series are written under three more names than its own.
+bool written_by(std::string_view histogram_name, std::string_view name) noexcept {
+  if (!name.starts_with(histogram_name)) return false;
+  const auto suffix = name.substr(histogram_name.size());
+  return suffix == "_bucket" || suffix == "_sum" || suffix == "_count";
+}
+
 std::size_t text_size(const metric_series& series, std::span<const metric_label> labels) noexcept {
   std::size_t size = series.name.size() + series.help.size();
   for (const auto& l : labels) size += l.name.size() + l.value.size();
@@ -98,6 +105,8 @@ metric_errc metrics_registry::check(metric_kind kind, std::string_view name,
     }
   }
   for (const metric_series& other : all_series()) {
+    if (other.kind == metric_kind::histogram && written_by(other.name, name)) return metric_errc::other_kind;
+    if (kind == metric_kind::histogram && written_by(name, other.name)) return metric_errc::other_kind;
     if (other.name != name) continue;
     if (other.kind != kind) return metric_errc::other_kind;
     if (same_labels(other.labels(), labels)) return metric_errc::duplicate;

@@ -116,6 +116,16 @@ TEST_CASE("the registry refuses what Prometheus would, and says why", "[metrics]
   CHECK(registry.all_series().size() == 1);
 }
 
+TEST_CASE("a name that a histogram writes is taken, whichever came first", "[metrics]") {
+  metrics_registry registry({});
+  CHECK(registry.add_histogram("latency_seconds", "?"));
+  CHECK(registry.add_counter("latency_seconds_count", "?").why == metric_errc::other_kind);
+  CHECK(registry.add_gauge("latency_seconds_bucket", "?").why == metric_errc::other_kind);
+  CHECK(registry.add_counter("latency_seconds_total", "?"));
+  CHECK(registry.add_counter("wait_seconds_sum", "?"));
+  CHECK(registry.add_histogram("wait_seconds", "?").why == metric_errc::other_kind);
+}
+
 TEST_CASE("a registry that is full says so and stays as it was", "[metrics]") {
   metrics_registry registry({.counters = 1, .gauges = 1, .histograms = 0, .readers = 0, .text_bytes = 16});
   CHECK(registry.add_counter("a", "?"));

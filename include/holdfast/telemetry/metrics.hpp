@@ -63,7 +63,7 @@ enum class metric_errc : std::uint8_t {
   bad_label,  // a label's name is not [a-zA-Z_][a-zA-Z0-9_]*, begins with __, is `le`, or comes twice
   too_many_labels,
   duplicate,   // this name has a series with these labels
-  other_kind,  // this name is registered with another kind
+  other_kind,  // this name, or one that a histogram writes, is registered with another kind
   no_room,     // metrics_options allows no more of this kind, or its text is full
 };
 constexpr std::string_view name_of(metric_errc why) noexcept {
