@@ -166,7 +166,7 @@ char* put_double(char* out, double value) noexcept {
   const double magnitude = std::fabs(value);
   for (const auto& [scale, digits] : {std::pair{1e3, 3}, std::pair{1e6, 6}}) {
     if (magnitude >= 1e15 / scale || (magnitude < 1e-3 && magnitude != 0.0)) break;
-    auto n = static_cast<std::uint64_t>(magnitude * scale + 0.5);
+    auto n = static_cast<std::uint64_t>(magnitude * scale + 0.5);  // NOLINT(bugprone-incorrect-roundings): checked
     if (static_cast<double>(n) / scale != magnitude) continue;
     const auto unit = static_cast<std::uint64_t>(scale);
     if (std::signbit(value)) *out++ = '-';
