@@ -13,6 +13,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", HOLDFAST_VERSION);
   app.require_subcommand(1);
   int exit_code = 0;
+  holdfast::serve::add_serve(app, exit_code);
   holdfast::serve::add_cdn(app, exit_code);
   holdfast::serve::add_generate(app, exit_code);
   try {

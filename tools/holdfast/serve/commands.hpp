@@ -9,6 +9,7 @@ class App;
 
 namespace holdfast::serve {
 
+void add_serve(CLI::App& app, int& exit_code);
 void add_cdn(CLI::App& app, int& exit_code);
 void add_generate(CLI::App& app, int& exit_code);
 

@@ -87,7 +87,6 @@ class line_counting_iterator {
     ++*this;
     return old;
   }
-  friend bool operator==(const line_counting_iterator& a, const line_counting_iterator& b) { return a.at_ == b.at_; }
   friend bool operator!=(const line_counting_iterator& a, const line_counting_iterator& b) { return a.at_ != b.at_; }
 
  private:

@@ -91,6 +91,7 @@ http_refusal refusal_of(const error_code& ec, bool timed_out, bool in_body) {
 
 }  // namespace
 
+// Holds no socket and no timer itself: each of those lives in a coroutine of its own io_context and goes with it.
 struct http_server::core : std::enable_shared_from_this<http_server::core> {
   struct connection {
     explicit connection(tcp::socket&& s) : socket(std::move(s)) {}
@@ -107,9 +108,8 @@ struct http_server::core : std::enable_shared_from_this<http_server::core> {
   };
   // All that lives on one io thread, touched by that thread alone.
   struct shard {
-    explicit shard(asio::io_context& c) : context(c), sweep(c) {}
+    explicit shard(asio::io_context& c) : context(c) {}
     asio::io_context& context;
-    asio::steady_timer sweep;
     std::list<connection*> all;
     bool draining = false;
   };
@@ -131,7 +131,7 @@ struct http_server::core : std::enable_shared_from_this<http_server::core> {
 
   const server_options limits;
   std::deque<shard> shards;
-  std::vector<std::shared_ptr<tcp::acceptor>> acceptors;
+  std::vector<std::weak_ptr<tcp::acceptor>> acceptors;
   std::atomic<std::int64_t> open{0};
   std::size_t next = 0;
   bool sweeping = false;
@@ -146,9 +146,10 @@ void http_server::core::start_sweeps() {
 }
 
 asio::awaitable<void> http_server::core::sweep(shard& s) {
+  asio::steady_timer timer(s.context);
   for (;;) {
-    s.sweep.expires_after(sweep_every);
-    const auto [ec] = co_await s.sweep.async_wait(as_result);
+    timer.expires_after(sweep_every);
+    const auto [ec] = co_await timer.async_wait(as_result);
     if (ec) co_return;
     const time_point now = steady_clock::now();
     for (connection* c : s.all) {
@@ -251,7 +252,8 @@ asio::awaitable<bool> http_server::core::read_request(connection& c, beast::flat
   if (in.is_done()) co_return true;
   c.allow(limits.body_timeout);
   if (beast::iequals(in.get()[http::field::expect], "100-continue")) {
-    if (!co_await send(c, "HTTP/1.1 100 Continue\r\n\r\n")) co_return false;
+    const std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (!co_await send(c, go_on)) co_return false;
     c.allow(limits.body_timeout);
   }
   auto [body_ec, body_bytes] = co_await http::async_read(c.socket, buffer, in, as_result);
@@ -273,7 +275,8 @@ asio::awaitable<bool> http_server::core::answer(std::size_t at, connection& c, h
       find_in_message};
   http_response response = co_await app.handle(request);
   const bool keep = message.keep_alive() && !response.close && !shards[at].draining;
-  const bool sent = co_await send(c, serialize(response, method == "HEAD", keep));
+  const std::string bytes = serialize(response, method == "HEAD", keep);
+  const bool sent = co_await send(c, bytes);
   app.on_sent(request, response, sent);
   if (sent && !keep) {
     error_code ignored;
@@ -292,15 +295,16 @@ asio::awaitable<void> http_server::core::refuse(connection& c, http_app& app, ht
   refusal.peer = c.peer;
   refusal.begun = begun;
   const http_response response = app.refuse(refusal);
-  if (!co_await send(c, serialize(response, false, false))) co_return;
+  const std::string bytes = serialize(response, false, false);
+  if (!co_await send(c, bytes)) co_return;
   error_code ignored;
   c.socket.shutdown(tcp::socket::shutdown_send, ignored);
   std::string dropped(4096, '\0');
   c.allow(linger_time);
   for (std::size_t total = 0; total < linger_bytes;) {
-    const auto [ec, bytes] = co_await c.socket.async_read_some(asio::buffer(dropped), as_result);
+    const auto [ec, count] = co_await c.socket.async_read_some(asio::buffer(dropped), as_result);
     if (ec) co_return;
-    total += bytes;
+    total += count;
   }
 }
 
@@ -332,7 +336,9 @@ outcome<std::uint16_t> http_server::listen(const std::string& address, std::uint
 bool http_server::drain(milliseconds within) {
   asio::post(core_->shards.front().context, [self = core_] {
     error_code ignored;
-    for (auto& acceptor : self->acceptors) acceptor->close(ignored);
+    for (auto& listening : self->acceptors) {
+      if (const auto acceptor = listening.lock()) acceptor->close(ignored);
+    }
   });
   for (auto& s : core_->shards) {
     asio::post(s.context, [self = core_, &s] {
