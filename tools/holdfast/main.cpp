@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "demo/demo_command.hpp"
 #include "serve/commands.hpp"
 
 namespace {
@@ -16,6 +17,7 @@ int run(int argc, char** argv) {
   holdfast::serve::add_serve(app, exit_code);
   holdfast::serve::add_cdn(app, exit_code);
   holdfast::serve::add_generate(app, exit_code);
+  holdfast::demo::add_demo(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
