@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// A circuit breaker allocates nothing: not in any state, and not in a thread's first call either.
+#include <cstdint>
+#include <thread>
+#include <utility>
+
+#include "holdfast/policy/circuit_breaker.hpp"
+
+#include "support/catch.hpp"
+#include "support/no_alloc.hpp"
+
+using namespace holdfast;
+using namespace std::chrono_literals;
+using test_support::allocations_in;
+
+TEST_CASE("a breaker calls, opens, refuses, probes, closes and is forced without an allocation", "[alloc]") {
+  circuit_breaker breaker({.consecutive_failures = 8, .probes = 2});
+  time_point now{1h};
+  int refused = 0;
+  CHECK(allocations_in([&] {
+          for (int round = 0; round < 20; ++round) {
+            for (int i = 0; i < 100; ++i, now += 11ms) {
+              auto a = breaker.admit(now);
+              if (!a) {
+                const error why = a.refusal;
+                refused += why.kind == verdict::rejected ? 1 : 0;
+                continue;
+              }
+              if (i % 9 == 0) continue;  // abandoned
+              breaker.report(std::move(a.ticket), round % 2 == 0 ? verdict::ok : verdict::timeout, now);
+            }
+            static_cast<void>(breaker.snapshot(now));
+            if (round % 5 == 4) {
+              breaker.isolate(now);
+              breaker.release(now);
+            }
+          }
+        }) == 0);
+  CHECK(refused > 100);
+  CHECK(breaker.snapshot(now).opens > 2);
+}
+
+TEST_CASE("a thread's first call through a breaker does not allocate", "[alloc]") {
+  circuit_breaker breaker;
+  std::uint64_t allocated = 1;
+  std::thread([&] {
+    allocated = allocations_in([&] {
+      auto a = breaker.admit(time_point(1h));
+      if (a) breaker.report(std::move(a.ticket), verdict::ok, time_point(1h));
+    });
+  }).join();
+  CHECK(allocated == 0);
+  CHECK(breaker.snapshot(time_point(1h)).window_ok == 1);
+}
