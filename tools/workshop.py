@@ -50,7 +50,7 @@ CONFIGURATIONS = {
 }
 
 # Seconds that a step takes on two cores without a compiler cache; replaced by what the last run here took.
-GUESSES = {"configure": 5, "build": 240, "test": 60, "format": 5, "clang-tidy": 240}
+GUESSES = {"configure": 5, "build": 400, "test": 60, "format": 5, "clang-tidy": 400}
 
 
 def clock(seconds):
@@ -75,16 +75,18 @@ class Course:
         self.step, self.what, self.step_start = step, what, time.monotonic()
         self.say(f"[{len(self.done) + 1}/{len(self.steps)}] {what}, about {clock(self.left(0))} left")
 
-    def left(self, fraction, step_left=None):
+    def left(self, fraction):
         """Seconds to the end of the run: the rest of this step, and the steps after it."""
         spent = time.monotonic() - self.step_start
-        if step_left is None:
-            expected = self.expected[self.step]
-            if fraction > 0.05 and spent > 2:
-                # The share that is done speaks louder the more of it there is.
-                expected = (1 - fraction) * expected + fraction * spent / fraction
-            step_left = max(expected - spent, 0)
-        return step_left + sum(self.expected[s] for s in self.steps[len(self.done) + 1:])
+        expected = self.expected[self.step]
+        if fraction > 0.02 and spent > 2:
+            # What is done speaks louder the more of it there is, and alone once the guess has been used up.
+            trust = min(1.0, fraction + spent / max(expected, 1))
+            expected = (1 - trust) * expected + trust * spent / fraction
+            here = (1 - fraction) * expected
+        else:
+            here = max(expected - spent, 0)
+        return here + sum(self.expected[s] for s in self.steps[len(self.done) + 1:])
 
     def tell(self, done, total, text=""):
         """Called as often as there is news."""
