@@ -32,7 +32,7 @@ char* put_two(char* out, std::uint32_t value) noexcept {
 }
 
 char* put_text(char* out, std::string_view text) noexcept {
-  std::memcpy(out, text.data(), text.size());
+  if (!text.empty()) std::memcpy(out, text.data(), text.size());  // an empty view may have no data
   return out + text.size();
 }
 

@@ -11,7 +11,7 @@ namespace holdfast::log_detail {
 namespace {
 
 char* put_text(char* out, std::string_view text) noexcept {
-  std::memcpy(out, text.data(), text.size());
+  if (!text.empty()) std::memcpy(out, text.data(), text.size());  // an empty view may have no data
   return out + text.size();
 }
 
