@@ -58,6 +58,9 @@ struct attempt {
   std::uint16_t number = 0;  // 1 for the first
   time_point begun{};
   call_context context{};  // for calls made inside it: the attempt's own deadline, and whether it is a repetition
+  // By the breaker that admitted it, for those who count what a generation of the breaker saw:
+  std::uint16_t generation = 0;
+  bool probe = false;  // one of the few that a half-open breaker lets through
 };
 
 // What protects one dependency. Null means: without that policy. The policies outlive every call.
@@ -147,7 +150,11 @@ class call_machine {
     }
     ++attempts_;
     in_attempt_ = true;
-    attempt_ = {.number = attempts_, .begun = now, .context = context_};
+    attempt_ = {.number = attempts_,
+                .begun = now,
+                .context = context_,
+                .generation = ticket_.generation(),
+                .probe = ticket_.is_probe()};
     attempt_.context.is_retry = context_.is_retry || attempts_ > 1;
     if (guard_.attempt_timeout > duration::zero()) {
       attempt_.context.until = context_.until.tightened(now, guard_.attempt_timeout);

@@ -25,6 +25,8 @@
 namespace holdfast::demo {
 namespace {
 
+constexpr std::int64_t short_profiles = 2'000;
+
 std::string processor() {
   std::ifstream in("/proc/cpuinfo");
   for (std::string line; std::getline(in, line);) {
@@ -127,7 +129,8 @@ void add_demo(CLI::App& app, int& exit_code) {
   demo->add_flag("!--no-contrast", o->contrast, "leave out the second run, without policies");
   demo->add_option("--program", *program, "the holdfast program to start")->group("");
   demo->footer("Exit codes: 0 every promise was kept, 1 one was broken or the demo could not run, 2 wrong options.");
-  demo->callback([o, program, &exit_code] {
+  demo->callback([o, program, demo, &exit_code] {
+    if (o->short_mode && demo->count("--profiles") == 0) o->profiles = short_profiles;
     const char* no_color = std::getenv("NO_COLOR");
     if (no_color != nullptr && *no_color != '\0') o->color = false;
     o->command = command_line(*o);

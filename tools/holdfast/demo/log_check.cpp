@@ -146,7 +146,8 @@ log_facts check_log(std::istream& log, const std::string& id_prefix, const std::
     note_id(text_in(line, "correlation_id"), id_prefix, found);
     breakers.note(line);
     if (const auto lost = maybe_number_in(line, "log_lost")) facts.lost = lost;
-    if (const auto written = maybe_number_in(line, "log_written")) facts.written = written;
+    // The service counts what it had written before the line that says so.
+    if (const auto written = maybe_number_in(line, "log_written")) facts.written = *written + 1;
   }
   facts.transitions = breakers.finish();
   note_ids(fates, found, id_prefix, facts);

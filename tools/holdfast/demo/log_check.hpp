@@ -35,7 +35,7 @@ struct log_facts {
   std::uint64_t ids_sent = 0;     // that reached the socket
   std::uint64_t ids_missing = 0;  // of these: without a single line
   std::string first_missing;
-  std::optional<std::uint64_t> written;  // as the service itself counted at its end
+  std::optional<std::uint64_t> written;  // as the service itself counted at its end, that line included
   std::optional<std::uint64_t> lost;
   std::vector<logged_transition> transitions;
   std::string jq = "not installed";  // or "ok", or what it said

@@ -65,8 +65,9 @@ void dependency::on_transition(const context& whose, const breaker_transition& m
 
 void call_observer::on_attempt(const guard&, const attempt& which, verdict kind, duration took) noexcept {
   dependency_->metrics().on_attempt(kind, took);
+  if (which.probe) dependency_->log().probed(context_, dependency_->name(), which, kind, took);
   if (kind == verdict::ok) return;
-  dependency_->log().attempt_failed(context_, dependency_->name(), which.number, kind, took);
+  dependency_->log().attempt_failed(context_, dependency_->name(), which, kind, took);
 }
 
 void call_observer::on_refusal(const guard&, const error&) noexcept {

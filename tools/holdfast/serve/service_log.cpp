@@ -21,11 +21,18 @@ void service_log::request(const context& whose, const request_record& r) noexcep
   }
 }
 
-void service_log::attempt_failed(const context& whose, std::string_view dependency, unsigned number, verdict kind,
+void service_log::probed(const context& whose, std::string_view dependency, const attempt& which, verdict kind,
+                         duration took) noexcept {
+  const context_scope scope(whose);
+  HOLDFAST_LOG(sink_, info, "probe", {"dependency", dependency}, {"generation", which.generation}, {"verdict", kind},
+               {"duration_ns", took});
+}
+
+void service_log::attempt_failed(const context& whose, std::string_view dependency, const attempt& which, verdict kind,
                                  duration took) noexcept {
   const context_scope scope(whose);
-  HOLDFAST_LOG(sink_, debug, "attempt failed", {"dependency", dependency}, {"attempt", number}, {"verdict", kind},
-               {"duration_ns", took});
+  HOLDFAST_LOG(sink_, debug, "attempt failed", {"dependency", dependency}, {"attempt", which.number},
+               {"generation", which.generation}, {"verdict", kind}, {"duration_ns", took});
 }
 
 void service_log::retrying(const context& whose, std::string_view dependency, unsigned tries, duration after,

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "holdfast/core/error.hpp"
+#include "holdfast/exec/call.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
 #include "holdfast/telemetry/context.hpp"
 #include "holdfast/telemetry/log_sink.hpp"
@@ -32,7 +33,10 @@ class service_log {
 
   // One line a request; of the answers below 400 only the sampled ones.
   void request(const context& whose, const request_record& r) noexcept;
-  void attempt_failed(const context& whose, std::string_view dependency, unsigned number, verdict kind,
+  // One line for each of the few attempts that a half-open breaker is decided by.
+  void probed(const context& whose, std::string_view dependency, const attempt& which, verdict kind,
+              duration took) noexcept;
+  void attempt_failed(const context& whose, std::string_view dependency, const attempt& which, verdict kind,
                       duration took) noexcept;
   void retrying(const context& whose, std::string_view dependency, unsigned tries, duration after,
                 const error& why) noexcept;

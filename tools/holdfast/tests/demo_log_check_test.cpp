@@ -64,7 +64,7 @@ TEST_CASE("a transition is told with the attempts of the generation that it ende
   for (int i = 0; i < 3; ++i) {
     text += line("03", R"("message":"probe","dependency":"primary","verdict":"ok","generation":2)");
   }
-  text += line("05", R"("message":"stopped","log_written":18,"log_lost":0)");
+  text += line("05", R"("message":"stopped","log_written":17,"log_lost":0)");
   std::istringstream log(text);
   const auto facts = check_log(log, "p", {});
   REQUIRE(facts.transitions.size() == 3);
