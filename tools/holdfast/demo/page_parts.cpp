@@ -24,7 +24,8 @@ code { font: 13px/1.4 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap
 .card h3 { margin: 0 0 6px; font-size: 13px; font-weight: 500; color: var(--soft); }
 .card .figure { font-size: 25px; font-weight: 650; line-height: 1.2; }
 .card .against { color: var(--soft); font-size: 13px; }
-table { border-collapse: collapse; width: 100%; font-size: 14px; }
+table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
+th:nth-child(1) { width: 35%; } th:nth-child(3) { width: 31%; }
 th { text-align: left; font-weight: 500; color: var(--soft); font-size: 13px; }
 th, td { padding: 5px 10px 5px 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
 td.mark { width: 74px; font-weight: 650; white-space: nowrap; }
