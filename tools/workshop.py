@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What tools/check, tools/demo and .ci/run share: configuring, building and testing with a word on how long it takes.
 
-    workshop.py check [release|tsan|asan|lint]   build and test one configuration (default release)
+    workshop.py check [release|tsan|asan|asan-program|lint]   build and test one configuration (default release)
     workshop.py program                          build the holdfast program
 
 Build folders are build/<configuration>. On a terminal one line shows how far it is; elsewhere a plain line comes every
@@ -23,6 +23,14 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 TERMINAL = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" and os.environ.get("CI") != "true"
 
+CLANG_SANITIZERS = {
+    "compilers": {"CC": "clang", "CXX": "clang++"},
+    "options": {"buildtype": "debugoptimized", "b_sanitize": "address,undefined", "b_lundef": "false",
+                "tests": "enabled", "bench": "disabled"},
+    "environment": {"ASAN_OPTIONS": "halt_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1",
+                    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"},
+}
+
 # name: what it is, compilers, meson options, meson test arguments, environment of the tests.
 CONFIGURATIONS = {
     "release": {
@@ -40,12 +48,14 @@ CONFIGURATIONS = {
         "environment": {"TSAN_OPTIONS": "halt_on_error=1:exitcode=66:history_size=7:second_deadlock_stack=1"},
     },
     "asan": {
-        "about": "clang AddressSanitizer and UndefinedBehaviorSanitizer, the library's tests and the program's",
-        "compilers": {"CC": "clang", "CXX": "clang++"},
-        "options": {"buildtype": "debugoptimized", "b_sanitize": "address,undefined", "b_lundef": "false",
-                    "tests": "enabled", "bench": "disabled", "tools": "enabled"},
-        "environment": {"ASAN_OPTIONS": "halt_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1",
-                        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"},
+        "about": "clang AddressSanitizer and UndefinedBehaviorSanitizer, the library's tests",
+        **CLANG_SANITIZERS,
+        "options": {**CLANG_SANITIZERS["options"], "tools": "disabled"},
+    },
+    "asan-program": {
+        "about": "the same, and the program with its tests and its demo",
+        **CLANG_SANITIZERS,
+        "options": {**CLANG_SANITIZERS["options"], "tools": "enabled"},
     },
 }
 
