@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "demo/promises.hpp"
 
+#include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdio>
 
 namespace holdfast::demo {
@@ -53,7 +53,7 @@ promise opened_by_rule(const run_record& run) {
     ++opened;
     if (!by_rule(t, run.rules)) ++wrong;
     if (first_ms >= 0 || t.breaker != "primary") continue;
-    first_ms = t.wall_ms - fault_at;
+    first_ms = std::max<std::int64_t>(0, t.wall_ms - fault_at);
     failures = t.failed;
   }
   std::string figure = grouped(opened) + " opened, " + (wrong == 0 ? "" : grouped(wrong) + " not by rule, ");

@@ -33,7 +33,7 @@ struct sample {
 };
 
 struct event {
-  milliseconds at{};  // when it was really done
+  milliseconds at{};  // when it was begun, really
   fault what{};
   bool begins = true;
 };

@@ -51,12 +51,13 @@ class timeline_run {
 
  private:
   void do_step(const step& s) {
+    const milliseconds at = since(start_);  // what is broken may show before we hear that it is done
     const std::string failure = s.begins ? chaos_.begin(s.what) : chaos_.heal(s.what);
     if (!failure.empty()) {
       run_.trouble = failure;
       return;
     }
-    run_.events.push_back({since(start_), s.what, s.begins});
+    run_.events.push_back({at, s.what, s.begins});
     watcher_.on_event(run_, run_.events.back());
   }
 
