@@ -22,7 +22,7 @@
 // breaker is told `timeout`: the callee did not do its job in time.
 //
 // Memory: all of it lies inside the machine; no step allocates, on any path.
-// Proof: tests/unit/call_test.cpp.
+// Proof: tests/unit/call_test.cpp, tests/alloc/request_alloc_test.cpp.
 #pragma once
 
 #include <cstdint>
