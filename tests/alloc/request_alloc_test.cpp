@@ -57,7 +57,7 @@ void discard(void*, std::string_view) {}
 TEST_CASE("a request allocates nothing in the library, healthy or in an outage", "[alloc][call]") {
   manual_clock clock;
   bulkhead room({.limit = 8});
-  circuit_breaker breaker({.consecutive_failures = 4, .probes = 2, .open_base = 100ms});
+  circuit_breaker breaker({.consecutive_failures = 4, .probes = 2, .open_base = 100ms, .open_max = 200ms});
   retry_budget budget({.ratio_permille = 100});
   const guard primary{.name = "primary",
                       .room = &room,
