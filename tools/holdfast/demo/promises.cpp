@@ -9,6 +9,8 @@ namespace holdfast::demo {
 namespace {
 
 constexpr double p99_bound = 2.0;
+// Log lines have wall time, cut to milliseconds, and the timeline has steady time.
+constexpr std::int64_t clock_slack_ms = 2;
 
 judgement kept_if(bool kept) {
   return kept ? judgement::kept : judgement::broken;
@@ -52,7 +54,9 @@ promise opened_by_rule(const run_record& run) {
     if (t.from != "closed" || t.to != "open") continue;
     ++opened;
     if (!by_rule(t, run.rules)) ++wrong;
-    if (first_ms >= 0 || t.breaker != "primary") continue;
+    // One that opened before the fault, on a machine that kept the service waiting, was by rule too, but is not the answer.
+    const bool answers = t.breaker == "primary" && t.wall_ms + clock_slack_ms >= fault_at;
+    if (first_ms >= 0 || !answers) continue;
     first_ms = std::max<std::int64_t>(0, t.wall_ms - fault_at);
     failures = t.failed;
   }

@@ -129,6 +129,17 @@ TEST_CASE("retries are held to their budget in every interval, not only over all
   CHECK(broken_in(run) == 1);
 }
 
+TEST_CASE("the opening that answers the fault is told, not one before it", "[demo]") {
+  run_record run = good_run();
+  logged_transition early = run.log.transitions[0];
+  early.wall_ms = 700;
+  early.failed = 31;
+  run.log.transitions.insert(run.log.transitions.begin(), early);
+  const auto promises = judge(run);
+  CHECK(promises[2].verdict == judgement::kept);
+  CHECK(promises[2].figure == "2 opened, primary after 11 failures, 50 ms");
+}
+
 TEST_CASE("losses that are counted exactly keep the promise", "[demo]") {
   run_record run = good_run();
   run.log.lost = 12;
