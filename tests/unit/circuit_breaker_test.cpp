@@ -346,6 +346,18 @@ TEST_CASE("each probe has a whole lease: steady slow traffic closes the circuit"
   CHECK(breaker.snapshot(now).leases_over == 0);
 }
 
+TEST_CASE("a probe taken with an older clock reading does not shorten the lease of the others", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.probes = 2; }));
+  open_it(breaker, start);
+  const auto t0 = open_until(breaker, start);
+  const auto first = take(breaker, t0);
+  breaker.report(take(breaker, t0 + 3s), verdict::cancelled, t0 + 3s);  // its lease ends at 8 s
+  const auto second = take(breaker, t0 + 1s);
+  const auto refused = breaker.admit(t0 + 7s);
+  CHECK(refused.refusal.code == errc::probe_quota);
+  CHECK(refused.refusal.retry_after >= 1s);
+}
+
 TEST_CASE("a result after its lease still counts if nobody took the place", "[circuit_breaker]") {
   circuit_breaker breaker(with([](auto& o) { o.probes = 1; }));
   open_it(breaker, start);
@@ -1013,32 +1025,46 @@ TEST_CASE("I1: of ten thousand callers at the end of the open time exactly the p
 
 TEST_CASE("no count is lost, with more threads than owned places", "[circuit_breaker]") {
   constexpr std::uint32_t threads = breaker_window::slots + 12;
-  constexpr int each = 1000;
-  circuit_breaker breaker(with([](auto& o) {
-    o.failure_permille = 1000;
-    o.min_calls = 1'000'000;
-  }));
-  start_line line(threads);
-  std::vector<std::thread> all;
-  for (std::uint32_t t = 0; t < threads; ++t) {
-    all.emplace_back([&, t] {
-      static_cast<void>(thread_slot::current());
-      line.wait();
-      for (int i = 0; i < each; ++i) {
-        auto a = breaker.admit(start);
-        if (a)
-          breaker.report(std::move(a.ticket),
-                         (t + static_cast<std::uint32_t>(i)) % 500 == 0 ? verdict::timeout : verdict::ok, start);
-      }
-    });
+  struct counts {
+    std::uint64_t ok = 0;
+    std::uint64_t failed = 0;
+  };
+  for (const state kind : {state::closed, state::metrics_only}) {
+    circuit_breaker breaker(with([](auto& o) {
+      o.failure_permille = 1000;
+      o.min_calls = 1'000'000'000;
+    }));
+    if (kind == state::metrics_only) breaker.metrics_only(start);
+    start_line line(threads);
+    std::vector<counts> made(threads);
+    std::vector<std::thread> all;
+    for (std::uint32_t t = 0; t < threads; ++t) {
+      all.emplace_back([&, t, closed = kind == state::closed] {
+        // Closed, every failure looks at the window, so there are few. Metrics-only, counting is all there is, and those
+        // who share a place go on until they have met there.
+        const bool shares = thread_slot::current() >= breaker_window::slots;
+        const std::uint32_t calls = closed || !shares ? 1000 : 60'000;
+        line.wait();
+        for (std::uint32_t i = 0; i < calls; ++i) {
+          const bool fails = (t + i) % (closed ? 500 : 2) == 0;
+          auto a = breaker.admit(start);
+          if (!a) continue;
+          breaker.report(std::move(a.ticket), fails ? verdict::timeout : verdict::ok, start);
+          ++(fails ? made[t].failed : made[t].ok);
+        }
+      });
+    }
+    for (auto& t : all) t.join();
+    counts sum;
+    for (const auto& m : made) {
+      sum.ok += m.ok;
+      sum.failed += m.failed;
+    }
+    const auto seen = breaker.snapshot(start);
+    CHECK(seen.window_ok == sum.ok);
+    CHECK(seen.window_failed == sum.failed);
+    CHECK(sum.ok + sum.failed >= std::uint64_t{threads} * 1000);
   }
-  for (auto& t : all) t.join();
-  std::uint64_t failed = 0;
-  for (std::uint32_t t = 0; t < threads; ++t)
-    for (std::uint32_t i = 0; i < each; ++i) failed += (t + i) % 500 == 0 ? 1 : 0;
-  const auto seen = breaker.snapshot(start);
-  CHECK(seen.window_failed == failed);
-  CHECK(seen.window_ok + seen.window_failed == std::uint64_t{threads} * each);
 }
 
 TEST_CASE("the rate rule opens at most as many failures late as threads report at once", "[circuit_breaker]") {

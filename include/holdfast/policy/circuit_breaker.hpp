@@ -4,8 +4,9 @@
 //   operation     caller   progress    cost                                   allocates   when refused
 //   admit         anyone   lock-free   closed: one load, one branch           never       an admission without a ticket;
 //                                      open: two loads, one own store                     `refusal` says why, till when
-//   report        anyone   lock-free   success, nothing wrong: two loads,     never       dropped_stale: the result is of
-//                                      one store to the thread's own line                 a state that has ended
+//   report        anyone   lock-free   success, nothing wrong: one load of    never       dropped_stale: the result is of
+//                                      the state; loads and one store of                  a state that has ended
+//                                      the thread's own two lines
 //                                      failure: a scan of the window
 //   ~permit       anyone   lock-free   closed: nothing; probe: one CAS        never       -
 //   isolate, force_close, metrics_only, release
@@ -24,7 +25,8 @@
 //   I2 A result of an earlier generation changes nothing, and its caller is told (dropped_stale).
 //   I3 From every state that is not forced, calls that keep coming get through within the open time plus a lease,
 //      whatever becomes of the probes: a permit that is destroyed unreported gives its place back, one that is never
-//      destroyed loses it when its lease is over.
+//      destroyed loses it when its lease is over. (A circuit that nobody asked for 26 days, or a multiple of that, less
+//      up to 73 minutes and an open time, takes its past tick for a future one, and refuses for that much longer.)
 //   I4 An open circuit is not left before its time, except by hand. (A caller whose `now` is older than the opening by
 //      more than an hour may open the half-open state early.)
 //   I5 Every transition is returned to exactly one caller, and they form a chain: each begins where the one before it
