@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -310,21 +311,21 @@ def own_sources(kinds):
 
 def in_parallel(course, commands, log, label):
     """Runs commands, jobs() at a time; returns the output of those that failed."""
-    waiting, running, bad, done = list(commands), [], [], 0
-    with open(log, "a", encoding="utf-8") as out:
-        while waiting or running:
-            while waiting and len(running) < jobs():
-                name, command = waiting.pop(0)
-                running.append((name, subprocess.Popen(list(map(str, command)), cwd=ROOT, stdin=subprocess.DEVNULL,
-                                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                                       errors="replace"), time.monotonic()))
-            name, process, begun = running.pop(0)
-            text = process.communicate()[0]
-            done += 1
+    def one(name, command):
+        begun = time.monotonic()
+        ended = subprocess.run(list(map(str, command)), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors="replace")
+        return name, ended, time.monotonic() - begun
+
+    bad = []
+    with open(log, "a", encoding="utf-8") as out, ThreadPoolExecutor(jobs()) as pool:
+        for done, future in enumerate(as_completed([pool.submit(one, *c) for c in commands]), 1):
+            name, ended, seconds = future.result()
             course.tell(done, len(commands), name)
-            out.write(f"$ {label} {name}: exit {process.returncode}, {time.monotonic() - begun:.1f} s\n{text}")
-            if process.returncode != 0:
-                bad.append((name, text))
+            out.write(f"$ {label} {name}: exit {ended.returncode}, {seconds:.1f} s\n{ended.stdout}")
+            out.flush()
+            if ended.returncode != 0:
+                bad.append((name, ended.stdout))
     return bad
 
 
