@@ -9,6 +9,8 @@ namespace holdfast::demo {
 namespace {
 
 constexpr double p99_bound = 2.0;
+// A p99 of fewer is the word of a few dozen requests, and one hiccup of the machine would be the judge.
+constexpr std::uint64_t enough_reads = 5'000;
 // Log lines have wall time, cut to milliseconds, and the timeline has steady time.
 constexpr std::int64_t clock_slack_ms = 2;
 
@@ -26,14 +28,15 @@ promise reads_answered(const run_record& run) {
 }
 
 promise latency_held(const run_record& run) {
-  const auto before = counts_in(run, before_faults(run)).read_time.quantile(990);
+  const client_counts calm = counts_in(run, before_faults(run));
+  const auto before = calm.read_time.quantile(990);
   const auto during = counts_in(run, during_faults(run)).read_time.quantile(990);
   const double factor =
       before.count() > 0 ? static_cast<double>(during.count()) / static_cast<double>(before.count()) : 0.0;
   std::array<char, 32> times{};
   std::snprintf(times.data(), times.size(), " (%.2fx)", factor);
   return {"p99 of reads in the outage at most 2x of before", text_of(before) + " -> " + text_of(during) + times.data(),
-          kept_if(factor > 0 && factor <= p99_bound)};
+          calm.read_time.count() < enough_reads ? judgement::unknown : kept_if(factor > 0 && factor <= p99_bound)};
 }
 
 // Both rules need so many failures of one closed period at least, and neither lets many more through: those that were
@@ -157,15 +160,6 @@ promise writes_fail_clearly(const run_record& run) {
           kept_if(w.timeouts + w.broken == 0 && all.problems == w.failed + all.reads.failed)};
 }
 
-promise no_allocations(const run_record& run) {
-  const std::string what = "library allocations on the request path: none";
-  if (run.samples.empty() || !run.samples.back().server.allocations) {
-    return {what, "not counted in this build", judgement::unknown};
-  }
-  const std::uint64_t n = *run.samples.back().server.allocations;
-  return {what, grouped(n), kept_if(n == 0)};
-}
-
 promise drained(const run_record& run) {
   return {"SIGTERM: requests in flight finish, exit code 0",
           "exit code " + std::to_string(run.exit_code) + " in " + text_of(run.drained_in), kept_if(run.exit_code == 0)};
@@ -179,19 +173,9 @@ promise answers_carry_ids(const run_record& run) {
 }  // namespace
 
 std::vector<promise> judge(const run_record& run) {
-  return {reads_answered(run),
-          latency_held(run),
-          opened_by_rule(run),
-          recovered_by_probes(run),
-          retries_in_budget(run),
-          writes_fail_clearly(run),
-          posts_once(run),
-          answers_carry_ids(run),
-          ids_found(run),
-          lines_parse(run),
-          nothing_lost(run),
-          no_allocations(run),
-          drained(run)};
+  return {reads_answered(run),    latency_held(run),        opened_by_rule(run), recovered_by_probes(run),
+          retries_in_budget(run), writes_fail_clearly(run), posts_once(run),     answers_carry_ids(run),
+          ids_found(run),         lines_parse(run),         nothing_lost(run),   drained(run)};
 }
 
 bool all_kept(const std::vector<promise>& promises) {

@@ -95,7 +95,6 @@ void take_metrics(const metrics_page& page, server_view& out) {
   };
   out.log_written = count("holdfast_log_records_written_total").value_or(0);
   out.log_lost = count("holdfast_log_records_lost_total").value_or(0);
-  out.allocations = count("holdfast_request_path_allocations_total");
 }
 
 server_view look_at_server(std::uint16_t port, milliseconds within) {

@@ -34,7 +34,6 @@ struct server_view {
   std::vector<guard_view> guards;
   std::uint64_t log_written = 0;
   std::uint64_t log_lost = 0;
-  std::optional<std::uint64_t> allocations;  // by the library on the request path, where the service counts them
 
   [[nodiscard]] const guard_view* find(std::string_view name) const;
 };
