@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 TERMINAL = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" and os.environ.get("CI") != "true"
 
-ADDRESS_AND_UB = {
+CLANG_SANITIZERS = {
     "compilers": {"CC": "clang", "CXX": "clang++"},
     "options": {"buildtype": "debugoptimized", "b_sanitize": "address,undefined", "b_lundef": "false",
                 "tests": "enabled", "bench": "disabled"},
@@ -50,15 +50,13 @@ CONFIGURATIONS = {
     },
     "asan": {
         "about": "clang AddressSanitizer and UndefinedBehaviorSanitizer, the library's tests",
-        **ADDRESS_AND_UB,
-        "options": {**ADDRESS_AND_UB["options"], "tools": "disabled"},
+        **CLANG_SANITIZERS,
+        "options": {**CLANG_SANITIZERS["options"], "tools": "disabled"},
     },
     "asan-program": {
-        "about": "gcc AddressSanitizer and UndefinedBehaviorSanitizer, the library, the program and its tests",
-        **ADDRESS_AND_UB,
-        # clang 14 cannot assemble coroutines under AddressSanitizer.
-        "compilers": {"CC": "gcc", "CXX": "g++"},
-        "options": {**ADDRESS_AND_UB["options"], "tools": "enabled"},
+        "about": "the same, and the program with its tests and its demo",
+        **CLANG_SANITIZERS,
+        "options": {**CLANG_SANITIZERS["options"], "tools": "enabled"},
     },
 }
 
