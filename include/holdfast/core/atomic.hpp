@@ -8,44 +8,23 @@
 //   fence           wait-free    never       see fence() for what it is under ThreadSanitizer
 //   cpu_relax       wait-free    never       a pause in a spin loop
 //
-// Why orders are tags and not std::memory_order: an order that an operation must not have (a release load, an acquire
-// store) does not compile, no order is ever implied, and the order stays a compile-time constant at -O0 too, where gcc
-// turns a run-time order into seq_cst.
+// The orders are the tags of core/memory_order.hpp: one that an operation must not have does not compile.
 //
-// Why a seam: a model checker replaces these five names, and nothing else, to run the same templates under every
-// execution that C++20 allows. They live in an inline namespace, so the two builds never share a symbol.
+// Why a seam: a model checker puts a header of its own in the place of this one, and nothing else, to run the same
+// templates under every execution that C++20 allows (tests/model). The names live in an inline namespace, another one
+// there; the model build compiles the library's sources itself and never links the library.
+//
+// Proof: tests/model, which replaces it, and tests/contract/seam_cost.py: push and pop are the instructions that one
+// would write by hand.
 #pragma once
 
 #include <atomic>
 #include <concepts>
-#include <cstddef>
 #include <type_traits>
 
+#include "holdfast/core/memory_order.hpp"
+
 namespace holdfast {
-
-// Distance that keeps two writers off one line. 64 is the line of x86-64 and of most arm64 servers; where a machine
-// fetches lines in pairs, a part that cares pads to two lines itself, after its benchmark says so.
-inline constexpr std::size_t cache_line_size = 64;
-
-// Orders as types; `mo::acquire` at a call site.
-namespace mo {
-template <std::memory_order Order>
-struct tag {
-  static constexpr std::memory_order value = Order;
-};
-inline constexpr tag<std::memory_order_relaxed> relaxed{};
-inline constexpr tag<std::memory_order_acquire> acquire{};
-inline constexpr tag<std::memory_order_release> release{};
-inline constexpr tag<std::memory_order_acq_rel> acq_rel{};
-inline constexpr tag<std::memory_order_seq_cst> seq_cst{};
-
-template <std::memory_order Order>
-concept for_load =
-    Order == std::memory_order_relaxed || Order == std::memory_order_acquire || Order == std::memory_order_seq_cst;
-template <std::memory_order Order>
-concept for_store =
-    Order == std::memory_order_relaxed || Order == std::memory_order_release || Order == std::memory_order_seq_cst;
-}  // namespace mo
 
 inline namespace native {
 

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// fiber: a stack of its own that is switched to and from by hand, so that a scenario's threads take turns as the search says.
+//
+// A fiber that is made anew forgets whatever stood on its stack: destructors of an abandoned execution do not run.
+#pragma once
+
+#include <cstddef>
+
+#if !defined(__x86_64__) || defined(HOLDFAST_MODEL_UCONTEXT)
+#define HOLDFAST_MODEL_PORTABLE_FIBERS
+#include <ucontext.h>
+#endif
+
+namespace holdfast_model {
+
+class fiber {
+ public:
+  static constexpr std::size_t stack_bytes = 256 * 1024;
+
+  fiber() = default;
+  fiber(const fiber&) = delete;
+  fiber& operator=(const fiber&) = delete;
+  ~fiber();
+
+  // Next time it is entered it begins at `entry`, which never returns.
+  void make(void (*entry)());
+  // From the owner's stack into the fiber, until it leaves.
+  void enter();
+  // From the fiber back to where it was entered.
+  void leave();
+
+ private:
+  std::byte* stack_ = nullptr;  // a guard page below it
+#if defined(HOLDFAST_MODEL_PORTABLE_FIBERS)
+  ucontext_t own_{};
+  ucontext_t owner_{};
+#else
+  void* own_ = nullptr;
+  void* owner_ = nullptr;
+#endif
+};
+
+}  // namespace holdfast_model

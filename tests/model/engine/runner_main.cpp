@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// Runs the scenarios that are linked in. A scenario passes only when every execution was looked at: `complete`.
+//
+//   model_tests [PART ...]           all scenarios, or those of these parts or with these names
+//   model_tests --list
+//   model_tests --random N --seed S  N executions of each at random instead of all
+//   model_tests --preemptions N      only executions with at most N preemptions
+//   model_tests --replay PATH NAME   one execution again, told step by step
+//   model_tests --long FACTOR        more seconds for each search
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "model/engine/engine.hpp"
+#include "model/engine/mutation.hpp"
+#include "model/engine/runner.hpp"
+
+using namespace holdfast_model;
+
+namespace {
+
+struct wishes {
+  std::vector<std::string> names;
+  std::string replay;
+  std::string justified;
+  std::uint64_t random = 0;
+  std::uint64_t seed = 1;
+  int preemptions = -1;
+  double longer = 1;
+  bool list = false;
+  bool mutate = false;
+};
+
+[[noreturn]] void usage(const char* why) {
+  std::fprintf(
+      stderr,
+      "%s\nusage: model_tests [--list] [--random N] [--seed S] [--preemptions N] [--replay PATH] [--long FACTOR]\n"
+      "                   [--mutate JUSTIFIED_FILE] [PART or NAME ...]\n",
+      why);
+  std::exit(2);
+}
+
+std::uint64_t number(const char* text) {
+  char* end = nullptr;
+  const std::uint64_t value = std::strtoull(text, &end, 10);
+  if (end == text || *end != '\0') usage("not a number");
+  return value;
+}
+
+wishes read(int count, char** words) {
+  wishes w;
+  for (int i = 1; i < count; ++i) {
+    const std::string word = words[i];
+    const auto next = [&] {
+      if (i + 1 >= count) usage(("nothing after " + word).c_str());
+      return words[++i];
+    };
+    if (word == "--list") {
+      w.list = true;
+    } else if (word == "--random") {
+      w.random = number(next());
+    } else if (word == "--seed") {
+      w.seed = number(next());
+    } else if (word == "--preemptions") {
+      w.preemptions = static_cast<int>(number(next()));
+    } else if (word == "--replay") {
+      w.replay = next();
+    } else if (word == "--long") {
+      w.longer = static_cast<double>(number(next()));
+    } else if (word == "--mutate") {
+      w.mutate = true;
+      w.justified = next();
+    } else if (word[0] == '-') {
+      usage(("unknown: " + word).c_str());
+    } else {
+      w.names.push_back(word);
+    }
+  }
+  return w;
+}
+
+std::vector<scenario> chosen(const wishes& w) {
+  std::vector<scenario> some;
+  for (const scenario& s : all_scenarios()) {
+    bool wanted = w.names.empty();
+    for (const std::string& n : w.names) wanted = wanted || n == s.part || n == s.name;
+    if (!wanted) continue;
+    some.push_back(s);
+    search_options& o = some.back().options;
+    o.seed = w.seed;
+    o.seconds *= w.longer;
+    if (w.random != 0) o.random = w.random;
+    if (w.preemptions >= 0) o.preemptions = w.preemptions;
+  }
+  if (some.empty()) usage("no scenario has that name");
+  return some;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  const wishes w = read(count, words);
+  const std::vector<scenario> some = chosen(w);
+  if (w.list) {
+    for (const scenario& s : some) std::printf("%-20s %s\n", s.part, s.name);
+    return 0;
+  }
+  if (!w.replay.empty()) {
+    if (some.size() != 1) usage("--replay takes one scenario");
+    const search_result r = engine::instance().replay(some[0], some[0].options, w.replay);
+    std::printf("%s%s\n", r.trace.c_str(), r.failed ? "failed" : "did not fail");
+    return r.failed ? 1 : 0;
+  }
+  if (w.mutate) return mutate_orders(some, w.justified);
+  int passed = 0, failed = 0;
+  std::uint64_t executions = 0;
+  for (const scenario& s : some) {
+    const run_summary r = run_with_deaths(s);
+    executions += r.executions;
+    ++(r.good ? passed : failed);
+    tell(s, r);
+  }
+  std::printf("%d scenarios complete, %d failed, %llu executions\n", passed, failed,
+              static_cast<unsigned long long>(executions));
+  return failed == 0 ? 0 : 1;
+}
