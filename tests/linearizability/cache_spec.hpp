@@ -4,11 +4,11 @@
 // A put takes the place of what is there, unless that is younger (`older`: nothing changes). A get finds what is there,
 // whole, with its true age. An erase takes it away. What may be weaker than that, because a cache may forget, is exactly:
 //   - a put may be `busy`, and change nothing, if it overlaps another put;
-//   - a get may miss what is there
-//       if four changes could have overtaken it: an overlapping put makes up to three (a slot is written, the set's
-//       version moves, the old slot goes), an overlapping erase one;
-//       or if it overlaps an erase that itself overlaps a put: such an erase looks more than once, and takes away what
-//       was put while it looked as well.
+//   - an erase that overlaps a put looks more than once, so it may take away what was there when it came in and, later,
+//     what was put while it looked. prepare() splits such an erase: the erase itself and, before it, as many `clear`s as
+//     puts overlap it, each somewhere within its time. Its answer is whether any of them found something;
+//   - a get may miss what is there if four changes could have overtaken it: an overlapping put makes up to three (a slot
+//     is written, the set's version moves, the old slot goes), an overlapping erase one.
 // It never finds what is not there, and never again what it has already seen replaced.
 #pragma once
 
@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "history.hpp"
 #include "wgl.hpp"
@@ -29,6 +30,7 @@ enum class cache_op : std::uint8_t {
   put,    // args: value, now; results: a put_answer
   get,    // args: -, now; results: 1, the value and its age, or 0
   erase,  // results: 1 if something was there
+  clear,  // args: the erase that it is a part of
 };
 enum class put_answer : std::uint8_t { stored, busy, older };
 
@@ -55,46 +57,54 @@ class cache_spec {
           case put_answer::stored: break;
         }
         if (there_ && stored_at_ > now) return false;
-        *this = cache_spec(op.args[0], now);
+        there_ = true;
+        value_ = op.args[0];
+        stored_at_ = now;
         return true;
       case cache_op::get:
         if (op.results[0] == 0) return !there_ || op.excused;
         return there_ && op.results[1] == value_ && op.results[2] == std::max<std::int64_t>(0, now - stored_at_);
       case cache_op::erase: {
-        const bool was_there = there_;
-        *this = cache_spec();
-        return was_there == (op.results[0] != 0);
+        const bool found = take_away() || (op.id != no_operation && (cleared_ >> op.id & 1U) != 0);
+        return found == (op.results[0] != 0);
       }
+      case cache_op::clear: cleared_ |= op_mask{take_away()} << op.args[0]; return true;
     }
     return false;
   }
 
-  static void prepare(history& h) noexcept {
+  static void prepare(history& h) {
+    const std::size_t recorded_count = h.size();
     op_mask puts = 0;
-    op_mask erases = 0;
     for (const operation& op : h.operations()) {
-      if (static_cast<cache_op>(op.code) == cache_op::put) puts |= op_mask{1} << op.id;
-      if (static_cast<cache_op>(op.code) == cache_op::erase) erases |= op_mask{1} << op.id;
-    }
-    op_mask long_erases = 0;
-    for (op_mask left = erases; left != 0; left &= left - 1) {
-      const auto id = static_cast<std::size_t>(std::countr_zero(left));
-      if ((h.overlapping(id) & puts) != 0) long_erases |= op_mask{1} << id;
+      if (code_of(op) == cache_op::clear) return;  // prepared already
+      if (code_of(op) == cache_op::put) puts |= op_mask{1} << op.id;
     }
     for (operation& op : h.operations()) {
-      if (op.results[0] == 0 && static_cast<cache_op>(op.code) == cache_op::get) {
-        const op_mask around = h.overlapping(op.id);
-        op.excused =
-            3 * std::popcount(around & puts) + std::popcount(around & erases) >= 4 || (around & long_erases) != 0;
-      } else {
-        op.excused = is_busy(op) && (h.overlapping(op.id) & puts) != 0;
+      if (code_of(op) == cache_op::put && static_cast<put_answer>(op.results[0]) == put_answer::busy) {
+        op.excused = (h.overlapping(op.id) & puts) != 0;
+      } else if (code_of(op) == cache_op::get && op.results[0] == 0) {
+        int changes = 0;
+        for (op_mask around = h.overlapping(op.id); around != 0; around &= around - 1) {
+          const cache_op code = code_of(h[static_cast<std::size_t>(std::countr_zero(around))]);
+          changes += code == cache_op::put ? 3 : code == cache_op::erase ? 1 : 0;
+        }
+        op.excused = changes >= 4;
+      }
+    }
+    for (std::size_t id = 0; id < recorded_count; ++id) {
+      if (code_of(h[id]) != cache_op::erase) continue;
+      for (int n = std::popcount(h.overlapping(id) & puts); n > 0 && h.size() < most_operations; --n) {
+        h.add_within(id, recorded(cache_op::clear, {static_cast<std::int64_t>(id)}));
       }
     }
   }
 
   friend bool operator==(const cache_spec&, const cache_spec&) = default;
   [[nodiscard]] std::uint64_t hash() const noexcept {
-    return there_ ? mixed(static_cast<std::uint64_t>(value_)) + static_cast<std::uint64_t>(stored_at_) + 1 : 0;
+    const std::uint64_t h =
+        there_ ? mixed(static_cast<std::uint64_t>(value_)) + static_cast<std::uint64_t>(stored_at_) + 1 : 0;
+    return h ^ mixed(cleared_);
   }
 
   [[nodiscard]] static std::string describe(const operation& op) {
@@ -108,24 +118,23 @@ class cache_spec {
         if (op.results[0] == 0) return words("get", when, ": miss");
         return words("get", when, ": ", op.results[1], ", age ", op.results[2]);
       case cache_op::erase: return op.results[0] != 0 ? "erase: was there" : "erase: was not there";
+      case cache_op::clear: return words("  clear, of erase ", op.args[0]);
     }
     return "?";
   }
   [[nodiscard]] std::string text() const { return there_ ? words(value_, " of ", stored_at_) : "nothing"; }
 
-  cache_spec() = default;
-
  private:
-  cache_spec(std::int64_t value, std::int64_t stored_at) noexcept
-      : there_(true), value_(value), stored_at_(stored_at) {}
-  static bool is_busy(const operation& op) noexcept {
-    return static_cast<cache_op>(op.code) == cache_op::put &&
-           static_cast<put_answer>(op.results[0]) == put_answer::busy;
+  static cache_op code_of(const operation& op) noexcept { return static_cast<cache_op>(op.code); }
+  bool take_away() noexcept {
+    value_ = stored_at_ = 0;
+    return std::exchange(there_, false);
   }
 
   bool there_ = false;
   std::int64_t value_ = 0;
   std::int64_t stored_at_ = 0;
+  op_mask cleared_ = 0;  // erases of which a part has found something
 };
 
 }  // namespace holdfast_lin

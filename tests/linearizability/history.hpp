@@ -66,6 +66,18 @@ class history {
     }
   }
 
+  // A part of operation `whole`: within its time, before its end, after the parts added earlier. For a specification's
+  // prepare().
+  void add_within(std::size_t whole, const operation& part) {
+    operation& added = add(part);
+    added.thread = operations_[whole].thread;
+    added.before = operations_[whole].before;
+    const op_mask bit = op_mask{1} << added.id;
+    for (operation& op : operations_) {
+      if (op.id == whole || (op.before >> whole & 1U) != 0) op.before |= bit;
+    }
+  }
+
   [[nodiscard]] std::size_t size() const noexcept { return operations_.size(); }
   [[nodiscard]] std::span<operation> operations() noexcept { return operations_; }
   [[nodiscard]] std::span<const operation> operations() const noexcept { return operations_; }

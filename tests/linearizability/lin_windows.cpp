@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // lin_windows: runs windows of every part and prints a line for each; exit code 1 if one is not linearizable.
 //
-//   --windows N    in all, over the parts by their shares (default: $HOLDFAST_LIN_WINDOWS, or 200000)
+//   --windows N    in all, over the parts by their shares (default: $HOLDFAST_LIN_WINDOWS; --default-windows; 200000)
 //   --seed S       of the scripts (default 1)
 //   --seconds T    stops after this many, with what there is by then (default 300)
 //   --part TEXT    only the parts whose name contains it, all windows to be divided among them
@@ -22,7 +22,7 @@ namespace holdfast_lin {
 namespace {
 
 struct arguments {
-  std::uint64_t windows = 200'000;
+  std::uint64_t windows = 0;
   std::uint64_t seed = 1;
   std::uint64_t seconds = 300;
   std::string_view part;
@@ -36,10 +36,8 @@ bool read_number(std::string_view text, std::uint64_t& to) {
 }
 
 bool read_arguments(int argc, char** argv, arguments& to) {
-  if (const char* windows = std::getenv("HOLDFAST_LIN_WINDOWS");
-      windows != nullptr && !read_number(windows, to.windows)) {
-    return false;
-  }
+  std::uint64_t default_windows = 200'000;
+  std::uint64_t wanted = 0;
   for (int i = 1; i < argc; ++i) {
     const std::string_view name = argv[i];
     const std::string_view value = i + 1 < argc ? argv[i + 1] : "";
@@ -51,14 +49,18 @@ bool read_arguments(int argc, char** argv, arguments& to) {
       to.part = value;
       ++i;
     } else {
-      std::uint64_t* const number = name == "--windows"   ? &to.windows
-                                    : name == "--seed"    ? &to.seed
-                                    : name == "--seconds" ? &to.seconds
-                                                          : nullptr;
+      std::uint64_t* const number = name == "--windows"           ? &wanted
+                                    : name == "--default-windows" ? &default_windows
+                                    : name == "--seed"            ? &to.seed
+                                    : name == "--seconds"         ? &to.seconds
+                                                                  : nullptr;
       if (number == nullptr || !read_number(value, *number)) return false;
       ++i;
     }
   }
+  const char* const environment = std::getenv("HOLDFAST_LIN_WINDOWS");
+  if (wanted == 0 && environment != nullptr && !read_number(environment, wanted)) return false;
+  to.windows = wanted != 0 ? wanted : default_windows;
   return true;
 }
 
@@ -92,6 +94,7 @@ std::vector<window_part> parts_named(const arguments& asked) {
 bool run_all(const arguments& asked, const std::vector<window_part>& parts, const stamp_clock& clock) {
   std::uint64_t shares = 0;
   for (const window_part& p : parts) shares += p.share;
+  if (shares == 0) return false;
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(asked.seconds);
   window_totals sum;
   for (const window_part& p : parts) {

@@ -11,7 +11,8 @@
 // written beside the old one and then takes its place. A reader that is overtaken by writers four times in one get()
 // gives up and reports a miss. A put that finds another writer in its set gives up (`busy`), and a put whose `now` is
 // older than the stored value's does nothing (`older`): a late answer never replaces a younger one. A cache may forget,
-// so neither is an error. erase() never gives up, because forgetting on request is a promise.
+// so neither is an error. erase() never gives up, because forgetting on request is a promise; while others put, it may look
+// more than once and take away what they put meanwhile, too.
 //
 // F4: the age is the time since the put, of the value that is returned. An error is never put: the last good value stays
 // until it is too old for its user, however often refreshing fails (stale-if-error).

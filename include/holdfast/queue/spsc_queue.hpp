@@ -13,8 +13,11 @@
 //   capacity           anyone     wait-free   O(1)   never       -
 //
 // (Wait-free and O(n) as far as T's own constructors and `fn` are.) A push is refused only if at least capacity() items
-// are in the queue; a pop is refused only if the queue was empty. Neither is ever refused by chance. The queue may hold
-// up to max_size() items: the consumer tells of freed slots in groups, so the producer may count a few slots twice.
+// are in the queue; a pop is refused only if the queue was empty. Neither is ever refused by chance. Both are meant as far
+// as the caller can know: what the other side was in the middle of, or has done without anything telling this thread of
+// it, may not count yet. So a producer that pushes and then is refused, and a consumer that pops and then is refused, may
+// both be right at the same time; who wants to go to sleep on a refusal puts a seq_cst fence before a last look. The queue
+// may hold up to max_size() items: the consumer tells of freed slots in groups, so the producer may count a few slots twice.
 //
 // Exceptions: if T's constructor or assignment throws, the queue is as it was before the call (a batch: as it was after
 // the items that went before); for try_pop that means that the item is still the oldest, in the state in which T's
@@ -46,7 +49,8 @@
 // hands, not at the pace of a stream; a consumer that pauses after a refusal avoids that.
 //
 // Proof: unit/spsc_queue_test.cpp (each line above by name), stress/spsc_queue_stress.cpp (order and count between
-// threads, under ThreadSanitizer), bench/spsc_queue_bench.cpp.
+// threads, under ThreadSanitizer), linearizability/queue_windows.cpp (every answer, refusals above all),
+// bench/spsc_queue_bench.cpp.
 #pragma once
 
 #include <algorithm>
