@@ -73,7 +73,7 @@ struct cdn_client::state {
   std::vector<std::vector<tcp::socket>> kept;  // by io thread; each touched by that thread alone
 };
 
-cdn_client::cdn_client(std::size_t io_threads, std::string address, std::uint16_t port)
+cdn_client::cdn_client(std::size_t io_threads, const std::string& address, std::uint16_t port)
     : state_(std::make_shared<state>()) {
   state_->server = {asio::ip::make_address(address), port};
   state_->host = address + ":" + std::to_string(port);

@@ -27,7 +27,7 @@ struct cdn_request {
 
 class cdn_client {
  public:
-  cdn_client(std::size_t io_threads, std::string address, std::uint16_t port);
+  cdn_client(std::size_t io_threads, const std::string& address, std::uint16_t port);
   ~cdn_client();
 
   // The profile, or nothing (404: the CDN does not have it).
