@@ -306,3 +306,33 @@ TEST_CASE("an observer hears every attempt, transition, retry and end, in their 
                                         "retry", "refused: circuit breaker is open",
                                         "gave up: circuit breaker is open"});
 }
+
+namespace {
+
+struct step_recorder : recorder {
+  struct step {
+    std::vector<std::string>* log;
+    explicit step(std::vector<std::string>* to) : log(to) { log->emplace_back("{"); }
+    ~step() { log->emplace_back("}"); }
+    step(const step&) = delete;
+    step& operator=(const step&) = delete;
+  };
+  step watch_step() const noexcept { return step(log); }
+};
+
+}  // namespace
+
+TEST_CASE("an observer that wants to can watch each step from its begin to its end", "[call]") {
+  std::vector<std::string> log;
+  step_recorder observer{{&log}};
+  const guard protects{.retry = three_times};
+  const time_point now{1s};
+  call_machine<step_recorder> machine(protects, {.safety = idempotency::idempotent}, observer);
+  REQUIRE(machine.start(now) == call_step::attempt);
+  REQUIRE(machine.finish(reset.kind, reset, now) == call_step::wait);
+  REQUIRE(machine.resume(machine.wake_at()) == call_step::attempt);
+  machine.cancel(machine.wake_at());
+  CHECK(log == std::vector<std::string>{"{", "}", "{", "attempt 1 transient", "retry", "}", "{", "}", "{",
+                                        "attempt 2 cancelled", "gave up: " + error(errc::cancelled).code.message(),
+                                        "}"});
+}

@@ -75,6 +75,8 @@ struct guard {
 
 // Hears what happens to a call; exec/call_monitor.hpp is the standard one, which counts and logs. One of your own has
 // these members, noexcept; they are called on the call's own thread between policies, never inside one.
+// It may have one more, watch_step(): what that returns lives as long as one step of the machine runs, with its
+// policies and what the observer does in it, for those who trace or measure what a step costs.
 struct no_observer {
   static void on_attempt(const guard&, const attempt&, verdict, duration) noexcept {}    // an attempt has ended
   static void on_refusal(const guard&, const error&) noexcept {}                         // turned away before the call
@@ -95,6 +97,7 @@ class call_machine {
 
   // The first step, once.
   call_step start(time_point now) noexcept {
+    [[maybe_unused]] const auto watched = watch_step();
     begun_ = now;
     if (guard_.budget != nullptr && !context_.is_retry) guard_.budget->on_first_attempt(now);
     return try_attempt(now);
@@ -102,16 +105,21 @@ class call_machine {
 
   // After `attempt`: what came of it. `why` is read only when `kind` is not ok.
   call_step finish(verdict kind, const error& why, time_point now) noexcept {
+    [[maybe_unused]] const auto watched = watch_step();
     const bool late = kind == verdict::ok && attempt_.context.until.passed(now);
     end_attempt(late ? verdict::timeout : kind, now);
     return kind == verdict::ok ? call_step::done : after_failure(why, now);
   }
 
   // After `wait`: it is wake_at() or later.
-  call_step resume(time_point now) noexcept { return try_attempt(now); }
+  call_step resume(time_point now) noexcept {
+    [[maybe_unused]] const auto watched = watch_step();
+    return try_attempt(now);
+  }
 
   // The caller went away, during an attempt or a wait: neutral for the breaker, never a failure of the callee.
   void cancel(time_point now) noexcept {
+    [[maybe_unused]] const auto watched = watch_step();
     if (in_attempt_) end_attempt(verdict::cancelled, now);
     give_up(error(errc::cancelled));
   }
@@ -131,6 +139,15 @@ class call_machine {
   [[nodiscard]] bulkhead::permit detach_room() noexcept { return std::move(room_); }
 
  private:
+  struct unwatched {};
+  auto watch_step() noexcept {
+    if constexpr (requires { observer_.watch_step(); }) {
+      return observer_.watch_step();
+    } else {
+      return unwatched{};
+    }
+  }
+
   // The order of an attempt, all of it.
   call_step try_attempt(time_point now) noexcept {
     if (context_.until.passed(now)) return give_up(errc::deadline_exceeded);
