@@ -160,6 +160,24 @@ promise writes_fail_clearly(const run_record& run) {
           kept_if(w.timeouts + w.broken == 0 && all.problems == w.failed + all.reads.failed)};
 }
 
+// What the service counted from its first request on; there is no warm-up that would be left out.
+promise nothing_allocated(const run_record& run) {
+  const std::string what = "the library allocates nothing for a request";
+  const auto last = std::find_if(run.samples.rbegin(), run.samples.rend(), [](const sample& s) {
+    return s.server.library_visits && s.server.library_allocations && s.server.other_allocations;
+  });
+  if (last == run.samples.rend()) return {what, "this build cannot count it", judgement::unknown};
+  const server_view& seen = last->server;
+  const client_counts all = counts_in(run, whole_run);
+  const std::uint64_t answered =
+      all.reads.ok + all.reads.refused + all.reads.failed + all.writes.ok + all.writes.refused + all.writes.failed;
+  std::string figure = grouped(*seen.library_allocations) + " in " + grouped(*seen.library_visits) + " calls, " +
+                       grouped(*seen.other_allocations) + " elsewhere";
+  // Whoever answers a request is in the library several times, and allocates for it elsewhere: else nothing was counted.
+  const bool counted = *seen.library_visits >= answered && *seen.other_allocations >= answered;
+  return {what, counted ? figure : figure + ", too few", kept_if(counted && *seen.library_allocations == 0)};
+}
+
 promise drained(const run_record& run) {
   return {"SIGTERM: requests in flight finish, exit code 0",
           "exit code " + std::to_string(run.exit_code) + " in " + text_of(run.drained_in), kept_if(run.exit_code == 0)};
@@ -173,9 +191,19 @@ promise answers_carry_ids(const run_record& run) {
 }  // namespace
 
 std::vector<promise> judge(const run_record& run) {
-  return {reads_answered(run),    latency_held(run),        opened_by_rule(run), recovered_by_probes(run),
-          retries_in_budget(run), writes_fail_clearly(run), posts_once(run),     answers_carry_ids(run),
-          ids_found(run),         lines_parse(run),         nothing_lost(run),   drained(run)};
+  return {reads_answered(run),
+          latency_held(run),
+          opened_by_rule(run),
+          recovered_by_probes(run),
+          retries_in_budget(run),
+          writes_fail_clearly(run),
+          posts_once(run),
+          answers_carry_ids(run),
+          ids_found(run),
+          lines_parse(run),
+          nothing_lost(run),
+          nothing_allocated(run),
+          drained(run)};
 }
 
 bool all_kept(const std::vector<promise>& promises) {

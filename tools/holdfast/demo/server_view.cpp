@@ -95,6 +95,9 @@ void take_metrics(const metrics_page& page, server_view& out) {
   };
   out.log_written = count("holdfast_log_records_written_total").value_or(0);
   out.log_lost = count("holdfast_log_records_lost_total").value_or(0);
+  out.library_visits = count("holdfast_library_visits_total");
+  out.library_allocations = count("holdfast_library_allocations_total");
+  out.other_allocations = count("holdfast_other_allocations_total");
 }
 
 server_view look_at_server(std::uint16_t port, milliseconds within) {

@@ -34,6 +34,10 @@ struct server_view {
   std::vector<guard_view> guards;
   std::uint64_t log_written = 0;
   std::uint64_t log_lost = 0;
+  // Empty: the service's build cannot count them.
+  std::optional<std::uint64_t> library_visits;
+  std::optional<std::uint64_t> library_allocations;
+  std::optional<std::uint64_t> other_allocations;
 
   [[nodiscard]] const guard_view* find(std::string_view name) const;
 };

@@ -59,6 +59,11 @@ dependency::dependency(std::string_view name, const dependency_options& o, std::
   guard_once_.retry = retry_of(o, 1);
 }
 
+void dependency::on_call() noexcept {
+  const auto watched = log_.watch().enter();
+  metrics_.on_call();
+}
+
 void dependency::on_transition(const context& whose, const breaker_transition& moved) noexcept {
   log_.breaker_moved(whose, name_, moved, breaker_.snapshot(steady_clock::now()), options_);
 }

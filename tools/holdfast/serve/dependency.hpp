@@ -32,6 +32,9 @@ class dependency {
   [[nodiscard]] dependency_metrics& metrics() noexcept { return metrics_; }
   service_log& log() noexcept { return log_; }
 
+  // A call to it begins: counted once, however often it is tried.
+  void on_call() noexcept;
+
   // Whoever moves the breaker logs it: a call through its observer, the admin by hand.
   void on_transition(const context& whose, const breaker_transition& moved) noexcept;
 
@@ -51,6 +54,7 @@ class dependency {
 class call_observer {
  public:
   call_observer(dependency& d, const context& whose) noexcept : dependency_(&d), context_(whose) {}
+  [[nodiscard]] library_watch::visit watch_step() const noexcept { return dependency_->log().watch().enter(); }
   void on_attempt(const guard&, const attempt& which, verdict kind, duration took) noexcept;
   void on_refusal(const guard&, const error& why) noexcept;
   void on_transition(const guard&, const breaker_transition& moved) noexcept;

@@ -10,6 +10,7 @@
 #include "holdfast/policy/cache.hpp"
 #include "holdfast/telemetry/context.hpp"
 
+#include "serve/library_watch.hpp"
 #include "serve/options.hpp"
 #include "serve/profile.hpp"
 
@@ -25,14 +26,16 @@ static_assert(std::is_standard_layout_v<cached_profile>);
 
 class profile_cache {
  public:
-  explicit profile_cache(const cache_options& o)
-      : entries_(holdfast::cache_options{.capacity = static_cast<std::uint32_t>(o.entries),
+  profile_cache(const cache_options& o, library_watch& watch)
+      : watch_(watch),
+        entries_(holdfast::cache_options{.capacity = static_cast<std::uint32_t>(o.entries),
                                          .fresh_for = o.fresh_for,
                                          .stale_for = o.stale_for,
                                          .seed = random_id_bits()}) {}
 
   // `true_at` is when it was known to be the current version: an older answer never replaces a younger one.
   void put(const profile& p, time_point true_at) noexcept {
+    const auto watched = watch_.enter();
     cached_profile e;
     e.version = p.version;
     if (e.body.assign(p.body)) static_cast<void>(entries_.put(fixed_text<max_id_bytes>(p.id), e, true_at));
@@ -44,12 +47,13 @@ class profile_cache {
     duration age;
   };
   [[nodiscard]] std::optional<hit> get(std::string_view id, time_point now) const {
-    const auto seen = entries_.get(fixed_text<max_id_bytes>(id), now);
+    const auto seen = watch_.around([&] { return entries_.get(fixed_text<max_id_bytes>(id), now); });
     if (!seen) return std::nullopt;
     return hit{{std::string(id), std::string(seen.value.body.view()), seen.value.version, 0}, seen.age};
   }
 
  private:
+  library_watch& watch_;
   cache<fixed_text<max_id_bytes>, cached_profile> entries_;
 };
 

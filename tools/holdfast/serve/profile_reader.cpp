@@ -45,6 +45,7 @@ asio::awaitable<read_answer> profile_reader::read(std::size_t io_thread, std::st
     auto result = co_await ask(t, io_thread, id, whose, until);
     if (result && result->has_value()) co_return served(t, std::move(**result), asked_ms, walk.origin());
     if (result && t == tier::primary) co_return read_answer{.by = t};
+    const auto watched = parts_.watch.enter();
     walk.failed(result ? not_there() : result.error(), steady_clock::now());
   }
   co_return served(tier::fallback_default, {id, default_document(id), 0, 0}, 0, walk.origin());
@@ -88,7 +89,7 @@ asio::awaitable<profile_reader::found> profile_reader::ask_store(db_pool& pool, 
     const deadline ends = which.context.until;
     return pool.run(ends, [id, ends](profile_store& store) { return store.find(id, ends); });
   };
-  d.metrics().on_call();
+  d.on_call();
   co_return co_await async_call(d.protects(), {.until = until, .safety = idempotency::idempotent}, attempt_once,
                                 call_observer(d, whose));
 }
@@ -103,12 +104,12 @@ profile_reader::found profile_reader::ask_cache(const std::string& id) const {
 asio::awaitable<profile_reader::found> profile_reader::ask_cdn(std::size_t io_thread, const std::string& id,
                                                                const context& whose, deadline until) {
   if (parts_.cdn_calls == nullptr) co_return std::optional<profile>{};
-  cdn_request request{id, std::string(whose.correlation_id.view()),
-                      std::string(format_traceparent(child_of(whose.trace)).view())};
+  const auto child = parts_.watch.around([&] { return format_traceparent(child_of(whose.trace)); });
+  cdn_request request{id, std::string(whose.correlation_id.view()), std::string(child.view())};
   const auto attempt_once = [calls = parts_.cdn_calls, io_thread, request](const attempt&) {
     return calls->get(io_thread, request);
   };
-  parts_.cdn.metrics().on_call();
+  parts_.cdn.on_call();
   co_return co_await async_call(parts_.cdn.protects(), {.until = until, .safety = idempotency::idempotent},
                                 attempt_once, call_observer(parts_.cdn, whose));
 }

@@ -15,6 +15,7 @@
 #include "serve/cdn_client.hpp"
 #include "serve/db_pool.hpp"
 #include "serve/dependency.hpp"
+#include "serve/library_watch.hpp"
 #include "serve/profile_cache.hpp"
 #include "serve/replicator.hpp"
 
@@ -42,6 +43,7 @@ struct read_parts {
   profile_cache& cache;
   cdn_client* cdn_calls;  // null: no CDN
   const replicator& followers;
+  library_watch& watch;
   milliseconds read_deadline;
 };
 

@@ -22,7 +22,7 @@ asio::awaitable<outcome<put_answer>> profile_writer::put(put_request request, co
   };
   outcome<put_answer> answer = errc::closed;
   if (parts_.policies) {
-    parts_.primary.metrics().on_call();
+    parts_.primary.on_call();
     const deadline until = deadline::after(steady_clock::now(), parts_.write_deadline);
     answer = co_await async_call(parts_.primary.protects(), {.until = until, .safety = idempotency::idempotent},
                                  attempt_once, call_observer(parts_.primary, whose));
@@ -43,7 +43,7 @@ asio::awaitable<outcome<create_answer>> profile_writer::create(create_request re
   };
   outcome<create_answer> answer = errc::closed;
   if (parts_.policies) {
-    parts_.primary.metrics().on_call();
+    parts_.primary.on_call();
     const call_context call{.until = deadline::after(steady_clock::now(), parts_.write_deadline),
                             .safety = keyed ? idempotency::idempotent_with_key : idempotency::unsafe};
     answer = co_await async_call(keyed ? parts_.primary.protects() : parts_.primary.protects_once(), call, attempt_once,

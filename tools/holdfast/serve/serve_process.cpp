@@ -92,6 +92,7 @@ struct serve_process::parts {
   std::int64_t profiles = 0;
 
   // Declared in the order of need: what comes later uses what stands above, and goes first.
+  library_watch watch;
   std::unique_ptr<log_sink> sink;
   std::unique_ptr<service_log> log;
   std::unique_ptr<id_filter> known;
@@ -141,7 +142,7 @@ std::string serve_process::parts::open_log() {
   settings.max_threads = static_cast<std::uint32_t>(2 * (o.server.io_threads + o.server.db_threads) + 8);
   sink = std::make_unique<log_sink>(settings);
   if (const auto failed = sink->start()) return file + ": " + failed.message();
-  log = std::make_unique<service_log>(*sink, o.log.sample_ok_permille);
+  log = std::make_unique<service_log>(*sink, o.log.sample_ok_permille, watch);
   return {};
 }
 
@@ -199,7 +200,7 @@ std::string serve_process::parts::start_cdn() {
 }
 
 std::string serve_process::parts::start_serving() {
-  metrics = std::make_unique<service_metrics>(*followers, *sink);
+  metrics = std::make_unique<service_metrics>(*followers, *sink, watch);
   const auto guarded = [&](std::string_view name, const dependency_options& d, std::uint64_t salt) {
     return std::make_unique<dependency>(name, d, random_id_bits() ^ salt, *log, metrics->for_dependency(name));
   };
@@ -207,13 +208,13 @@ std::string serve_process::parts::start_serving() {
   primary_write = guarded("primary_write", o.primary_write, 2);
   replica = guarded("replica", o.replica, 3);
   cdn_guard = guarded("cdn", o.cdn, 4);
-  cache = std::make_unique<profile_cache>(o.cache);
+  cache = std::make_unique<profile_cache>(o.cache, watch);
   io = std::make_unique<io_threads>(as_size(o.server.io_threads));
   if (cdn) cdn_calls = std::make_unique<cdn_client>(io->size(), "127.0.0.1", cdn->port());
   primary_pool = std::make_unique<db_pool>(primary_file, as_size(o.server.db_threads));
   replica_pool = std::make_unique<db_pool>(replica_file, as_size(o.server.db_threads));
   reader = std::make_unique<profile_reader>(read_parts{*primary_pool, *replica_pool, *primary, *replica, *cdn_guard,
-                                                       *cache, cdn_calls.get(), *followers, o.read_deadline});
+                                                       *cache, cdn_calls.get(), *followers, watch, o.read_deadline});
   writer = std::make_unique<profile_writer>(
       write_parts{*primary_pool, *primary_write, *cache, *known, o.writes.deadline, o.policies});
   handlers = std::make_unique<profile_handlers>(*reader, *writer, *known, o);

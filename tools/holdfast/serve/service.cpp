@@ -8,7 +8,9 @@ namespace holdfast::serve {
 namespace asio = boost::asio;
 
 asio::awaitable<http_response> service::handle(const http_request& request) {
-  request_scope scope{request, accept_context(request.header("traceparent"), request.header("X-Correlation-ID"))};
+  const std::string_view trace = request.header("traceparent");
+  const std::string_view id = request.header("X-Correlation-ID");
+  request_scope scope{request, parts_.log.watch().around([&] { return accept_context(trace, id); })};
   scope.path = path_of(request.target);
   http_response response;
   std::string defect;

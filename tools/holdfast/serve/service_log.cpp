@@ -4,6 +4,7 @@
 namespace holdfast::serve {
 
 void service_log::request(const context& whose, const request_record& r) noexcept {
+  const auto watched = watch_.enter();
   const auto thousandth = static_cast<std::int64_t>(random_id_bits() % 1'000);
   if (r.status < 400 && thousandth >= sample_) return;
   const context_scope scope(whose);
@@ -23,6 +24,7 @@ void service_log::request(const context& whose, const request_record& r) noexcep
 
 void service_log::probed(const context& whose, std::string_view dependency, const attempt& which, verdict kind,
                          duration took) noexcept {
+  const auto watched = watch_.enter();
   const context_scope scope(whose);
   HOLDFAST_LOG(sink_, info, "probe", {"dependency", dependency}, {"generation", which.generation}, {"verdict", kind},
                {"duration_ns", took});
@@ -30,6 +32,7 @@ void service_log::probed(const context& whose, std::string_view dependency, cons
 
 void service_log::attempt_failed(const context& whose, std::string_view dependency, const attempt& which, verdict kind,
                                  duration took) noexcept {
+  const auto watched = watch_.enter();
   const context_scope scope(whose);
   HOLDFAST_LOG(sink_, debug, "attempt failed", {"dependency", dependency}, {"attempt", which.number},
                {"generation", which.generation}, {"verdict", kind}, {"duration_ns", took});
@@ -37,18 +40,21 @@ void service_log::attempt_failed(const context& whose, std::string_view dependen
 
 void service_log::retrying(const context& whose, std::string_view dependency, unsigned tries, duration after,
                            const error& why) noexcept {
+  const auto watched = watch_.enter();
   const context_scope scope(whose);
   HOLDFAST_LOG(sink_, debug, "retrying", {"dependency", dependency}, {"tries", tries}, {"after_ns", after},
                {"error", why});
 }
 
 void service_log::tier_failed(const context& whose, std::string_view dependency, const error& why) noexcept {
+  const auto watched = watch_.enter();
   const context_scope scope(whose);
   HOLDFAST_LOG(sink_, info, "tier failed", {"dependency", dependency}, {"error", why});
 }
 
 void service_log::breaker_moved(const context& whose, std::string_view dependency, const breaker_transition& moved,
                                 const breaker_snapshot& now, const dependency_options& rule) noexcept {
+  const auto watched = watch_.enter();
   const context_scope scope(whose);
   HOLDFAST_LOG(sink_, warn, "breaker moved", {"breaker", dependency}, {"from", moved.from}, {"to", moved.to},
                {"cause", moved.cause}, {"generation", moved.generation}, {"opens", now.opens}, {"closes", now.closes},

@@ -12,6 +12,7 @@
 #include "holdfast/telemetry/log_sink.hpp"
 #include "holdfast/time/clock.hpp"
 
+#include "serve/library_watch.hpp"
 #include "serve/options.hpp"
 
 namespace holdfast::serve {
@@ -29,7 +30,8 @@ struct request_record {
 
 class service_log {
  public:
-  service_log(log_sink& sink, std::int64_t sample_ok_permille) : sink_(sink), sample_(sample_ok_permille) {}
+  service_log(log_sink& sink, std::int64_t sample_ok_permille, library_watch& watch)
+      : sink_(sink), sample_(sample_ok_permille), watch_(watch) {}
 
   // One line a request; of the answers below 400 only the sampled ones.
   void request(const context& whose, const request_record& r) noexcept;
@@ -51,10 +53,12 @@ class service_log {
   void stopped(bool drained) noexcept;
 
   log_sink& sink() noexcept { return sink_; }
+  library_watch& watch() noexcept { return watch_; }
 
  private:
   log_sink& sink_;
   std::int64_t sample_;
+  library_watch& watch_;
 };
 
 }  // namespace holdfast::serve

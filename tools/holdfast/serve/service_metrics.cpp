@@ -7,6 +7,7 @@
 #include "holdfast/interop/prometheus.hpp"
 
 #include "serve/dependency.hpp"
+#include "serve/library_watch.hpp"
 #include "serve/replicator.hpp"
 
 namespace holdfast::serve {
@@ -62,7 +63,8 @@ dependency_counts dependency_metrics::counts() const noexcept {
   return n;
 }
 
-service_metrics::service_metrics(const replicator& followers, const log_sink& log) : registry_(room) {
+service_metrics::service_metrics(const replicator& followers, const log_sink& log, library_watch& watch)
+    : watch_(watch), registry_(room) {
   for (std::size_t t = 0; t < tiers.size(); ++t) {
     for (std::size_t c = 0; c < classes.size(); ++c) {
       const std::array labels{metric_label{"tier", tiers[t]}, metric_label{"status", classes[c]}};
@@ -80,6 +82,19 @@ service_metrics::service_metrics(const replicator& followers, const log_sink& lo
        [](const log_sink& l) noexcept { return l.stats().written; });
   show(registry_, metric_kind::counter, "holdfast_log_records_lost_total", "Log lines lost, each of them counted.", log,
        "", [](const log_sink& l) noexcept { return l.stats().lost(); });
+  if (watch_.counts()) show_watch();
+}
+
+// A build that cannot count shows nothing: a zero would be a lie.
+void service_metrics::show_watch() {
+  show(registry_, metric_kind::counter, "holdfast_library_visits_total", "Times a request's way led into the library.",
+       watch_, "", [](const library_watch& w) noexcept { return w.visits(); });
+  show(registry_, metric_kind::counter, "holdfast_library_allocations_total",
+       "Blocks that requests allocated inside the library.", watch_, "",
+       [](const library_watch& w) noexcept { return w.allocations(); });
+  show(registry_, metric_kind::counter, "holdfast_other_allocations_total",
+       "Blocks that the same threads allocated outside of it.", watch_, "",
+       [](const library_watch& w) noexcept { return w.allocations_elsewhere(); });
 }
 
 void service_metrics::watch(dependency& d) {
@@ -107,6 +122,7 @@ std::size_t service_metrics::index_of_tier(std::string_view tier) noexcept {
 }
 
 void service_metrics::on_request(int status, std::string_view tier, duration took) noexcept {
+  const auto watched = watch_.enter();
   const std::size_t t = index_of_tier(tier);
   const auto c = static_cast<std::size_t>(std::clamp(status / 100, 2, 5) - 2);
   requests_[t][c]->add();

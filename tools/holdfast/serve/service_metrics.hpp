@@ -15,6 +15,7 @@
 namespace holdfast::serve {
 
 class dependency;
+class library_watch;
 class replicator;
 
 struct dependency_counts {
@@ -51,7 +52,7 @@ class dependency_metrics {
 
 class service_metrics {
  public:
-  service_metrics(const replicator& followers, const log_sink& log);
+  service_metrics(const replicator& followers, const log_sink& log, library_watch& watch);
 
   [[nodiscard]] dependency_metrics for_dependency(std::string_view name) { return {registry_, name}; }
   // Shows the state of its policies; `d` outlives the registry's last reader.
@@ -65,6 +66,9 @@ class service_metrics {
   static constexpr std::array<std::string_view, 4> classes{"2xx", "3xx", "4xx", "5xx"};
   static std::size_t index_of_tier(std::string_view tier) noexcept;
 
+  void show_watch();
+
+  library_watch& watch_;
   metrics_registry registry_;
   std::array<std::array<counter*, classes.size()>, tiers.size()> requests_{};
   std::array<histogram*, tiers.size()> latency_{};

@@ -44,6 +44,9 @@ run_record good_run() {
     s.client.problems = 1;
     s.server.reached = true;
     s.server.guards.push_back(guard(100 * n, n));
+    s.server.library_visits = 500 * n;
+    s.server.library_allocations = 0;
+    s.server.other_allocations = 2'000 * n;
     run.samples.push_back(s);
   }
   run.log.lines = run.log.ids_sent = 1000;
@@ -115,6 +118,9 @@ TEST_CASE("each promise is broken by what it promises not to happen", "[demo]") 
   CHECK(breaks([](run_record& r) { r.log.bad_lines = 1; }) == 1);
   CHECK(breaks([](run_record& r) { r.log.jq = "refused a line"; }) == 1);
   CHECK(breaks([](run_record& r) { r.log.written = 1001; }) == 1);
+  CHECK(breaks([](run_record& r) { r.samples.back().server.library_allocations = 1; }) == 1);
+  CHECK(breaks([](run_record& r) { r.samples.back().server.library_visits = 5; }) == 1);
+  CHECK(breaks([](run_record& r) { r.samples.back().server.other_allocations = 5; }) == 1);
   CHECK(breaks([](run_record& r) { r.exit_code = 3; }) == 1);
 }
 
@@ -149,6 +155,16 @@ TEST_CASE("the opening that answers the fault is told, not one before it", "[dem
   const auto promises = judge(run);
   CHECK(promises[2].verdict == judgement::kept);
   CHECK(promises[2].figure == "2 opened, primary after 11 failures, 50 ms");
+}
+
+TEST_CASE("a service that cannot count its allocations is told so, not judged", "[demo]") {
+  run_record run = good_run();
+  for (sample& s : run.samples) s.server.library_allocations.reset();
+  const auto promises = judge(run);
+  CHECK(all_kept(promises));
+  CHECK(std::any_of(promises.begin(), promises.end(), [](const promise& p) {
+    return p.verdict == judgement::unknown && p.figure == "this build cannot count it";
+  }));
 }
 
 TEST_CASE("losses that are counted exactly keep the promise", "[demo]") {

@@ -330,6 +330,26 @@ class Shared(unittest.TestCase):
             self.assertRegex(line, r"^(# (HELP|TYPE) \S+ .+|[a-zA-Z_:][a-zA-Z0-9_:]*(\{[^}]*\})? \S+)$")
         self.assertGreater(self.service.metric("holdfast_requests_total"), 0)
 
+    def test_the_library_allocates_nothing_for_requests_of_all_kinds(self):
+        page = self.service.get("/metrics").payload.decode()
+        if "holdfast_library_visits_total" not in page:
+            self.skipTest("this build cannot count: a sanitizer owns malloc")
+        before = {n: self.service.metric(n) for n in ("holdfast_library_visits_total", "holdfast_other_allocations_total")}
+        for n in range(1, 51):
+            self.assertEqual(self.service.get("/profiles/u%06d" % n).status, 200)
+        self.service.get("/profiles/nobody-has-this-id")
+        self.service.put("u000050", {"name": "Counted"})
+        self.service.act("primary", "isolate")
+        for n in range(1, 51):
+            self.assertEqual(self.service.get("/profiles/u%06d" % n).getheader("X-Served-By"), "replica")
+        self.service.act("primary", "release")
+        self.assertEqual(self.service.metric("holdfast_library_allocations_total"), 0)
+        # A request is in the library at its context, its call's steps, its number and its log line.
+        self.assertGreater(self.service.metric("holdfast_library_visits_total"),
+                           before["holdfast_library_visits_total"] + 5 * 100)
+        self.assertGreater(self.service.metric("holdfast_other_allocations_total"),
+                           before["holdfast_other_allocations_total"] + 100)
+
     def test_the_admin_sees_and_moves_breakers(self):
         names = set(self.service.breakers())
         self.assertEqual(names, {"primary", "primary_write", "replica", "cdn"})
