@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: MIT
 """What tools/check, tools/demo and .ci/run share: configuring, building and testing with a word on how long it takes.
 
-    workshop.py check [release|tsan|asan|asan-program|lint|lint-program]   build and test one configuration (default release)
+    workshop.py check [release|tsan|tsan-clang|asan|asan-program|msan|coverage|lint|lint-program]
+                                                 build and test one configuration (default release)
+    workshop.py check --long                     what takes an hour or more
+    workshop.py check --proof-report             the figures that the last runs left, as Markdown
     workshop.py program                          build the holdfast program
 
 Build folders are build/<configuration>. On a terminal one line shows how far it is; elsewhere a plain line comes every
@@ -22,6 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
+PROOF = BUILD / "proof"  # figures of the suites, see proof_report.py
 TERMINAL = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" and os.environ.get("CI") != "true"
 
 CLANG_SANITIZERS = {
@@ -32,7 +36,14 @@ CLANG_SANITIZERS = {
                     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"},
 }
 
-# name: what it is, compilers, meson options, meson test arguments, environment of the tests.
+TSAN = {
+    "options": {"buildtype": "debugoptimized", "b_sanitize": "thread", "tests": "enabled", "bench": "disabled",
+                "tools": "disabled"},
+    "wrapper": "randomisation",
+    "environment": {"TSAN_OPTIONS": "halt_on_error=1:exitcode=66:history_size=7:second_deadlock_stack=1"},
+}
+
+# name: what it is, compilers, meson options, what is built and which tests are run (nothing said: all), their environment.
 CONFIGURATIONS = {
     "release": {
         "about": "gcc, optimised, every test",
@@ -42,11 +53,13 @@ CONFIGURATIONS = {
     "tsan": {
         "about": "gcc ThreadSanitizer, the library's unit and stress tests",
         "compilers": {"CC": "gcc", "CXX": "g++"},
-        "options": {"buildtype": "debugoptimized", "b_sanitize": "thread", "tests": "enabled", "bench": "disabled",
-                    "tools": "disabled"},
-        # Some kernels randomise addresses more than this runtime can map.
-        "wrapper": ["setarch", "-R"],
-        "environment": {"TSAN_OPTIONS": "halt_on_error=1:exitcode=66:history_size=7:second_deadlock_stack=1"},
+        **TSAN,
+    },
+    "tsan-clang": {
+        "about": "clang ThreadSanitizer, the library's unit and stress tests",
+        "compilers": {"CC": "clang", "CXX": "clang++"},
+        **TSAN,
+        "options": {**TSAN["options"], "b_lundef": "false"},
     },
     "asan": {
         "about": "clang AddressSanitizer and UndefinedBehaviorSanitizer, the library's tests",
@@ -59,6 +72,27 @@ CONFIGURATIONS = {
         "options": {**CLANG_SANITIZERS["options"], "tools": "enabled"},
     },
 }
+
+# Debian's libstdc++ is not built for MemorySanitizer, so what it writes inside its own code looks unwritten. The soak
+# program and these unit tests touch little of it.
+CONFIGURATIONS["msan"] = {
+    "about": "clang-19 MemorySanitizer, the library's core under the stress programs",
+    "compilers": {"CC": "clang-19", "CXX": "clang++-19"},
+    "options": {"buildtype": "debugoptimized", "b_sanitize": "memory", "b_lundef": "false", "tests": "enabled",
+                "bench": "disabled", "tools": "disabled"},
+    "targets": ["tests/soak"],
+    "tests": ["soak breaker"],
+    "environment": {"MSAN_OPTIONS": "halt_on_error=1:exitcode=66"},
+}
+
+# What --long runs, one after the other; each is a command that can be typed as well.
+LONG = [
+    "./tools/stress --sanitizer none --ops 2^33 queue",  # each item is pushed and popped: 2^32 items
+    "./tools/stress --sanitizer thread --for 20m",
+    "./tools/stress --sanitizer thread-clang --for 10m",
+    "./tools/stress --sanitizer address --for 10m",
+    "./tools/stress --sanitizer memory --for 5m",
+]
 
 # clang-tidy's two shares: the program's sources, with Boost.Beast in them, take longer than all the others.
 LINTS = {
@@ -230,14 +264,49 @@ def build(course, name, targets, log):
     return code == 0
 
 
+def randomisation_wrapper(bits, setarch_works):
+    """What ThreadSanitizer is started with, and the line that says so. Its runtimes here map what up to 28 bits give;
+    beyond that they may end with `unexpected memory mapping` before main."""
+    here = f"vm.mmap_rnd_bits is {bits}: ThreadSanitizer"
+    if bits is None or bits <= 28:
+        return [], f"{here} starts as it is" if bits else "vm.mmap_rnd_bits cannot be read: ThreadSanitizer starts as it is"
+    if setarch_works():
+        return ["setarch", "-R"], f"{here} starts under `setarch -R`, without address randomisation"
+    return [], f"{here} would need `setarch -R`, which does not work here, and may refuse to start"
+
+
+def wrapper_of(name):
+    if CONFIGURATIONS[name].get("wrapper") != "randomisation":
+        return [], ""
+    try:
+        bits = int(Path("/proc/sys/vm/mmap_rnd_bits").read_text())
+    except (OSError, ValueError):
+        bits = None
+    return randomisation_wrapper(bits, lambda: shutil.which("setarch") is not None and subprocess.run(
+        ["setarch", "-R", "true"], capture_output=True).returncode == 0)
+
+
+def begin_facts(name, command):
+    """The file to which a run's suites append their figures, begun anew with a line about the run."""
+    PROOF.mkdir(parents=True, exist_ok=True)
+    commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True,
+                            text=True, timeout=30)
+    facts = PROOF / f"{name}.jsonl"
+    facts.write_text(json.dumps({"run": command, "commit": commit.stdout.strip() or "unknown",
+                                 "begun": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}) + "\n")
+    return facts
+
+
 def run_tests(course, name, extra, log):
     chosen = CONFIGURATIONS[name]
     course.begin("test", "testing")
-    env = {**os.environ, **chosen.get("environment", {})}
-    command = ["meson", "test", "-C", BUILD / name, "--no-rebuild", "--print-errorlogs", *extra]
-    wrapper = chosen.get("wrapper")
-    if wrapper and shutil.which(wrapper[0]) and subprocess.run([*wrapper, "true"], capture_output=True).returncode == 0:
-        command = [*wrapper, *command]
+    facts = begin_facts(name, " ".join(["./tools/check", *([name] if name != "release" else []), *extra]))
+    env = {**os.environ, **chosen.get("environment", {}), "HOLDFAST_PROOF": str(facts)}
+    command = ["meson", "test", "-C", BUILD / name, "--no-rebuild", "--print-errorlogs", *(extra or chosen.get("tests", []))]
+    wrapper, word = wrapper_of(name)
+    if word:
+        course.say(word)
+    command = [*wrapper, *command]
     results, lines = [], []
 
     def on_line(line):
@@ -280,10 +349,13 @@ def check(name, extra):
     print(f"holdfast: {chosen['about']}; {jobs()} compilers at a time", flush=True)
     log = new_log(name)
     course = Course(name, ["configure", "build", "test"])
-    good = configure(course, name, chosen["options"], log) and build(course, name, [], log)
+    good = configure(course, name, chosen["options"], log) and build(course, name, chosen.get("targets", []), log)
     rows, results = [], []
     if good:
         results, good = run_tests(course, name, extra, log)
+        if good and "after" in chosen:
+            good, more = chosen["after"]()
+            rows += more
     rows += [(f"{step} {name}", f"{result}, {clock(seconds)}") for step, seconds, result in course.done]
     count = {state: sum(1 for r in results if r[1] == state) for state in ("OK", "SKIP")}
     if results:
@@ -307,6 +379,19 @@ def program():
     if not good:
         print(f"the program was not built; the log is {log.relative_to(ROOT)}")
     return 0 if good else 1
+
+
+def long_run():
+    begun, failed = time.monotonic(), []
+    for index, command in enumerate(LONG, 1):
+        print(f"\n== [{index}/{len(LONG)}] {command}", flush=True)
+        if subprocess.run(command.split(), cwd=ROOT, stdin=subprocess.DEVNULL).returncode != 0:
+            failed.append(command)
+    print(f"\ncheck --long: {clock(time.monotonic() - begun)}")
+    for command in failed:
+        print(f"  FAILED: {command}")
+    print(f"{len(LONG) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
 
 
 def own_sources(kinds):
@@ -379,10 +464,18 @@ def main():
                                    epilog="; ".join([f"{n}: {c['about']}" for n, c in CONFIGURATIONS.items()] + [f"{n}: {about}" for n, about in LINTS.items()])
                                    + ". HOLDFAST_JOBS=N sets how many compilers run.")
     checking.add_argument("configuration", nargs="?", default="release", choices=[*CONFIGURATIONS, *LINTS])
+    checking.add_argument("--long", action="store_true", help="instead: " + "; ".join(LONG))
+    checking.add_argument("--proof-report", action="store_true",
+                          help="instead: write the figures that the last runs left to build/proof/report.md, and show it")
     checking.add_argument("tests", nargs="*", help="names of tests, or arguments of meson test (after --)")
     commands.add_parser("program", description="Builds the holdfast program.")
     chosen = parser.parse_args()
     try:
+        if chosen.command == "check" and chosen.proof_report:
+            import proof_report
+            return proof_report.main([])
+        if chosen.command == "check" and chosen.long:
+            return long_run()
         return check(chosen.configuration, chosen.tests) if chosen.command == "check" else program()
     except KeyboardInterrupt:
         print("\nstopped")

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+// Items of several sizes through rings of several capacities, singly, in batches and owning memory, across the wrap of
+// their positions at 2^32 and 2^64: each arrives once, whole and in order, while a third thread looks on.
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <span>
+
+#include "holdfast/queue/spsc_queue.hpp"
+
+#include "soak.hpp"
+
+namespace soak {
+namespace {
+
+// An item that shows when a part of it comes from another time.
+template <std::size_t Words>
+struct whole {
+  std::array<std::uint64_t, Words> words{};
+  whole() = default;
+  explicit whole(std::uint64_t n) {
+    for (std::size_t i = 0; i < Words; ++i) words[i] = n * 0x9E3779B97F4A7C15ULL + i;
+  }
+  friend bool operator==(const whole&, const whole&) = default;
+};
+
+// `produce(n)` offers items from the n-th on and returns how many were taken; `consume(n)` takes items from the n-th on,
+// returns how many, and adds the wrong ones to `wrong`.
+template <class Queue, class Produce, class Consume>
+void hand_over(run& r, Queue& queue, std::uint64_t items, Produce produce, Consume consume) {
+  holdfast::atomic<bool> over{false};
+  std::uint64_t wrong = 0;
+  std::uint64_t received = 0;
+  std::uint64_t impossible_sizes = 0;
+  const auto producer = [&] {
+    patience patience;
+    for (std::uint64_t next = 0; next < items;) {
+      const std::uint64_t pushed = produce(next);
+      next += pushed;
+      if (pushed == 0 && !patience.wait()) break;
+    }
+  };
+  const auto consumer = [&] {
+    patience patience;
+    while (received < items) {
+      const std::uint64_t count = consume(received, wrong);
+      received += count;
+      if (count == 0 && !patience.wait()) break;
+    }
+    over.store(true, mo::relaxed);  // hint: only says that the others have ended
+  };
+  const auto observer = [&] {
+    while (!over.load(mo::relaxed)) {  // hint: as above
+      if (queue.size_approx() > queue.max_size()) ++impossible_sizes;
+      std::this_thread::yield();
+    }
+  };
+  together({producer, consumer, observer});
+  r.expect(received == items, "not every item arrived within a minute");
+  r.expect(wrong == 0, "an item was lost, came twice, torn or out of order");
+  r.expect(impossible_sizes == 0, "size_approx() was above max_size()");
+}
+
+template <class T, std::size_t Capacity>
+void singles(run& r, std::uint64_t wanted, std::uint64_t first) {
+  const auto queue = std::make_unique<holdfast::spsc_queue<T, Capacity>>(first);
+  const std::uint64_t items = r.at_most(2 * wanted) / 2 + 1;
+  hand_over(
+      r, *queue, items,
+      [&](std::uint64_t next) {
+        return queue->try_push(T(r.sabotage() && next == items / 2 ? next + 1 : next)) ? 1U : 0U;
+      },
+      [&](std::uint64_t next, std::uint64_t& wrong) {
+        T item;
+        if (!queue->try_pop(item)) return 0U;
+        if (!(item == T(next))) ++wrong;
+        return 1U;
+      });
+  r.did(2 * items);
+}
+
+template <class T, std::size_t Capacity>
+void batches(run& r, std::uint64_t wanted, std::uint64_t first) {
+  const auto queue = std::make_unique<holdfast::spsc_queue<T, Capacity>>(first);
+  const std::uint64_t items = r.at_most(2 * wanted) / 2 + 1;
+  std::array<T, 256> in;
+  std::array<T, 200> out;
+  hand_over(
+      r, *queue, items,
+      [&](std::uint64_t next) {
+        const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(1 + next % in.size(), items - next));
+        for (std::size_t i = 0; i < count; ++i) in[i] = T(next + i);
+        if (r.sabotage() && next <= items / 2 && items / 2 < next + count) in[items / 2 - next] = T(items + 7);
+        return queue->try_push(std::span(in).first(count));
+      },
+      [&](std::uint64_t next, std::uint64_t& wrong) {
+        const std::size_t count = queue->try_pop(std::span(out).first(1 + next % out.size()));
+        for (std::size_t i = 0; i < count; ++i) {
+          if (!(out[i] == T(next + i))) ++wrong;
+        }
+        return count;
+      });
+  r.did(2 * items, 2 * items);
+}
+
+// A leak, a double end or a use after it is AddressSanitizer's to find.
+void owners(run& r, std::uint64_t wanted) {
+  const auto queue = std::make_unique<holdfast::spsc_queue<std::unique_ptr<std::uint64_t>, 32>>();
+  const std::uint64_t items = r.at_most(2 * wanted) / 2 + 1;
+  hand_over(
+      r, *queue, items,
+      [&](std::uint64_t next) {
+        return queue->try_push(std::make_unique<std::uint64_t>(next + (r.sabotage() && next == items / 2 ? 1 : 0)))
+                   ? 1U
+                   : 0U;
+      },
+      [&](std::uint64_t next, std::uint64_t& wrong) {
+        return queue->consume_all([&](std::unique_ptr<std::uint64_t>&& item) {
+          const std::unique_ptr<std::uint64_t> mine = std::move(item);
+          if (*mine != next++) ++wrong;
+        });
+      });
+  r.did(2 * items);
+}
+
+}  // namespace
+
+void play_queue(run& r) {
+  for (std::uint64_t kind = 0; r.next_round(); ++kind) {
+    // So that the positions pass 2^32 or 2^64 in the middle of the round.
+    const std::uint64_t starts[] = {0, (std::uint64_t{1} << 32U) - 5'000, ~std::uint64_t{0} - 5'000};
+    const std::uint64_t first = starts[r.round_seed() % 3];
+    switch (kind % 8) {
+      case 0: singles<whole<1>, 1024>(r, 500'000, first); break;
+      case 1: batches<whole<1>, 1024>(r, 8'000'000, first); break;
+      case 2: singles<whole<9>, 64>(r, 20'000, first); break;
+      case 3: batches<whole<1>, 4096>(r, 8'000'000, first); break;
+      case 4: owners(r, 20'000); break;
+      case 5: singles<whole<1>, 2>(r, 2'000, first); break;
+      case 6: batches<whole<8>, 64>(r, 50'000, first); break;
+      default: singles<whole<1>, 16>(r, 10'000, first); break;
+    }
+  }
+}
+
+}  // namespace soak
