@@ -85,6 +85,22 @@ CONFIGURATIONS["msan"] = {
     "environment": {"MSAN_OPTIONS": "halt_on_error=1:exitcode=66"},
 }
 
+
+
+def coverage_report():
+    import coverage  # only gcovr's users need it
+    return coverage.report()
+
+
+CONFIGURATIONS["coverage"] = {
+    "about": "gcc, branch coverage of the headers by the unit tests",
+    "compilers": {"CC": "gcc", "CXX": "g++"},
+    "options": {"buildtype": "debug", "b_coverage": "true", "tests": "enabled", "bench": "disabled", "tools": "disabled"},
+    "targets": ["tests/unit_tests", "tests/asio_tests"],
+    "tests": ["unit", "asio"],
+    "after": coverage_report,
+}
+
 # What --long runs, one after the other; each is a command that can be typed as well.
 LONG = [
     "./tools/stress --sanitizer none --ops 2^33 queue",  # each item is pushed and popped: 2^32 items

@@ -98,15 +98,15 @@ void play_log(run& r) {
     o.ring_bytes = std::size_t{64} << 10U;
     o.max_threads = 8;
     switch (kind % 3) {
-      case 0: write_log(r, o, 3, 20'000); break;
+      case 0: write_log(r, o, 3, 5'000); break;
       case 1:  // more threads than lanes
         o.max_threads = 2;
-        write_log(r, o, 4, 10'000);
+        write_log(r, o, 4, 3'000);
         break;
       default:
         o.when_full = holdfast::full_policy::block;
         o.block_for = std::chrono::seconds(20);
-        write_log(r, o, 3, 20'000);
+        write_log(r, o, 3, 5'000);
         break;
     }
   }
