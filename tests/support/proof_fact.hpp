@@ -19,8 +19,8 @@ namespace test_support {
   const char* const path = std::getenv("HOLDFAST_PROOF");
   if (path == nullptr || *path == '\0') return true;
   char line[512];
-  const int size = std::snprintf(line, sizeof line, "{\"name\": \"%s\", \"value\": %" PRIu64 ", \"unit\": \"%s\"}\n", name,
-                                 value, unit);
+  const int size = std::snprintf(line, sizeof line, "{\"name\": \"%s\", \"value\": %" PRIu64 ", \"unit\": \"%s\"}\n",
+                                 name, value, unit);
   if (size <= 0 || static_cast<std::size_t>(size) >= sizeof line) return false;
   const int file = ::open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (file < 0) return false;
