@@ -3,6 +3,7 @@
 // their positions at 2^32 and 2^64: each arrives once, whole and in order, while a third thread looks on.
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <memory>
 #include <span>
 
@@ -27,7 +28,7 @@ struct whole {
 // `produce(n)` offers items from the n-th on and returns how many were taken; `consume(n)` takes items from the n-th on,
 // returns how many, and adds the wrong ones to `wrong`.
 template <class Queue, class Produce, class Consume>
-void hand_over(run& r, Queue& queue, std::uint64_t items, Produce produce, Consume consume) {
+void hand_over(run& r, Queue& queue, std::uint64_t items, Produce produce, Consume consume, bool watched = true) {
   holdfast::atomic<bool> over{false};
   std::uint64_t wrong = 0;
   std::uint64_t received = 0;
@@ -55,7 +56,11 @@ void hand_over(run& r, Queue& queue, std::uint64_t items, Produce produce, Consu
       std::this_thread::yield();
     }
   };
-  together({producer, consumer, observer});
+  if (watched) {
+    together({producer, consumer, observer});
+  } else {
+    together({producer, consumer});
+  }
   r.expect(received == items, "not every item arrived within a minute");
   r.expect(wrong == 0, "an item was lost, came twice, torn or out of order");
   r.expect(impossible_sizes == 0, "size_approx() was above max_size()");
@@ -103,6 +108,35 @@ void batches(run& r, std::uint64_t wanted, std::uint64_t first) {
   r.did(2 * items, 2 * items);
 }
 
+// The same at full speed: items are cut from one long text, so that making and judging them costs little beside handing
+// them over. No two of any 65,536 in a row are alike.
+template <std::size_t Capacity>
+void torrent(run& r, std::uint64_t wanted, std::uint64_t first) {
+  constexpr std::size_t length = 65'536;
+  constexpr std::size_t longest = 256;
+  static_assert(Capacity * 2 < length);
+  std::vector<std::uint64_t> text(length + longest + 1);
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = (r.round_seed() + i % length) * 0x9E3779B97F4A7C15ULL;
+  const auto queue = std::make_unique<holdfast::spsc_queue<std::uint64_t, Capacity>>(first);
+  const std::uint64_t items = r.at_most(2 * wanted) / 2 + 1;
+  std::array<std::uint64_t, longest> out{};
+  hand_over(
+      r, *queue, items,
+      [&](std::uint64_t next) {
+        const std::uint64_t count = std::min<std::uint64_t>(1 + next % longest, items - next);
+        const bool wrong = r.sabotage() && next <= items / 2 && items / 2 < next + count;
+        return queue->try_push(std::span<const std::uint64_t>(text.data() + next % length + (wrong ? 1 : 0),
+                                                              static_cast<std::size_t>(count)));
+      },
+      [&](std::uint64_t next, std::uint64_t& wrong) {
+        const std::size_t count = queue->try_pop(std::span(out).first(56 + next % 200));
+        if (std::memcmp(out.data(), text.data() + next % length, count * sizeof(std::uint64_t)) != 0) ++wrong;
+        return count;
+      },
+      false);
+  r.did(2 * items, 2 * items);
+}
+
 // A leak, a double end or a use after it is AddressSanitizer's to find.
 void owners(run& r, std::uint64_t wanted) {
   const auto queue = std::make_unique<holdfast::spsc_queue<std::unique_ptr<std::uint64_t>, 32>>();
@@ -130,14 +164,15 @@ void play_queue(run& r) {
     // So that the positions pass 2^32 or 2^64 in the middle of the round.
     const std::uint64_t starts[] = {0, (std::uint64_t{1} << 32U) - 5'000, ~std::uint64_t{0} - 5'000};
     const std::uint64_t first = starts[r.round_seed() % 3];
-    switch (kind % 8) {
+    switch (kind % 9) {
       case 0: singles<whole<1>, 1024>(r, 500'000, first); break;
-      case 1: batches<whole<1>, 1024>(r, 8'000'000, first); break;
+      case 1: torrent<1024>(r, 8'000'000, first); break;
       case 2: singles<whole<9>, 64>(r, 20'000, first); break;
-      case 3: batches<whole<1>, 4096>(r, 8'000'000, first); break;
+      case 3: torrent<4096>(r, 16'000'000, first); break;
       case 4: owners(r, 20'000); break;
       case 5: singles<whole<1>, 2>(r, 2'000, first); break;
       case 6: batches<whole<8>, 64>(r, 50'000, first); break;
+      case 7: batches<whole<1>, 256>(r, 300'000, first); break;
       default: singles<whole<1>, 16>(r, 10'000, first); break;
     }
   }
