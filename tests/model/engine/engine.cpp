@@ -366,6 +366,9 @@ unsigned engine::choose(unsigned count) {
 void check(bool holds, const char* relation) {
   if (!holds) engine::instance().fail(std::string("does not hold: ") + relation);
 }
+void fail(const std::string& why) {
+  engine::instance().fail(why);
+}
 unsigned choose(unsigned count) {
   return engine::instance().choose(count);
 }

@@ -102,6 +102,7 @@ struct registration {
 
 // What must hold. `relation` is what is printed when it does not.
 void check(bool holds, const char* relation);
+[[noreturn]] void fail(const std::string& why);
 // Any of 0 .. count - 1: the search tries each.
 unsigned choose(unsigned count);
 // A turn of a loop that waits for another thread.
