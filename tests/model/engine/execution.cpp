@@ -136,7 +136,10 @@ void engine::fail(const std::string& why) {
     failing_ = true;
     result_.failed = true;
     result_.why = why;
-    if (telling_) tell_line("  T" + std::to_string(current_) + "  " + why);
+    if (telling_) {
+      tell_line((current_ == main_thread ? "      main  " : "      T" + std::to_string(current_) + "    ") +
+                why.substr(0, why.find('\n')));
+    }
   }
   stop_here();
 }

@@ -68,6 +68,7 @@ std::vector<mutant> find_mutants(const std::vector<scenario>& scenarios) {
   std::vector<mutant> all;
   e.records_sites = true;
   for (const scenario& s : scenarios) {
+    if (s.options.refutes) continue;
     e.sites.clear();
     run_with_deaths(s);
     for (const order_site& site : e.sites) {

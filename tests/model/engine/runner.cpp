@@ -18,8 +18,8 @@ run_summary run_with_deaths(const scenario& s) {
     all.last = r;
   };
   add(engine::instance().explore(s, s.options));
-  all.good = good(all.last, s.options);
-  if (s.after_death == nullptr || !s.options.dies) return all;
+  all.good = s.options.refutes ? all.last.failed : good(all.last, s.options);
+  if (s.after_death == nullptr || !s.options.dies || s.options.refutes) return all;
   for (thread_id t = 1; t <= s.threads && all.good; ++t) {
     // Up to the first step that the thread does not live to in any execution.
     for (unsigned steps = 1; all.good; ++steps) {
@@ -40,14 +40,15 @@ run_summary run_with_deaths(const scenario& s) {
 }
 
 void tell(const scenario& s, const run_summary& r) {
-  const char* const how = !r.good && r.last.failed ? "FAILED"
-                          : r.last.complete        ? "complete"
-                          : r.good                 ? "ran"
-                                                   : "NOT COMPLETE";
+  const char* const how = s.options.refutes ? (r.good ? "refuted" : "NOT REFUTED")
+                          : r.last.failed   ? "FAILED"
+                          : r.last.complete ? "complete"
+                          : r.good          ? "ran"
+                                            : "NOT COMPLETE";
   std::printf("%-12s %-18s %-34s %9llu executions", how, s.part, s.name, static_cast<unsigned long long>(r.executions));
   if (r.deaths != 0) std::printf(", %u deaths", r.deaths);
   std::printf("  %.2f s\n", r.seconds);
-  if (!r.last.failed) return;
+  if (r.good || !r.last.failed) return;
   std::printf("  %s\n%s  again: --replay %s %s", r.last.why.c_str(), r.last.trace.c_str(), r.last.replay.c_str(),
               s.name);
   if (r.victim != 0) std::printf("  (with T%u dying after %u steps)", r.victim, r.victim_steps);

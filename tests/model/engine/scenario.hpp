@@ -38,6 +38,7 @@ struct search_options {
   thread_id victim = 0;          // dies after `victim_steps` steps
   unsigned victim_steps = 0;
   flaw wrong = flaw::none;
+  bool refutes = false;  // it must fail: shows that what a header does not promise does not hold either
 };
 
 struct search_result {
