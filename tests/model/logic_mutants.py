@@ -17,6 +17,7 @@ have several lines):
 A mutant whose text is not there any more, that does not compile, or that no scenario notices fails the run.
 """
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -101,6 +102,10 @@ def main():
         killed += state == "killed"
         print(f"{state:<17} {mutant['file']}: {mutant['what']}\n{'':<17} {reason}")
     print(f"logic: {len(mutants)} mutants, {killed} killed, {len(mutants) - killed} wrong, {time.monotonic() - begun:.0f} s")
+    if os.environ.get("HOLDFAST_PROOF"):
+        with open(os.environ["HOLDFAST_PROOF"], "a", encoding="utf-8") as facts:
+            for name, value in (("mutants.logic_killed", killed), ("mutants.logic_survived", len(mutants) - killed)):
+                facts.write(json.dumps({"name": name, "value": value, "unit": "mutants"}) + "\n")
     return 0 if mutants and killed == len(mutants) else 1
 
 

@@ -8,6 +8,7 @@
 
 #include "model/engine/engine.hpp"
 #include "model/engine/runner.hpp"
+#include "support/proof_fact.hpp"
 
 namespace holdfast_model {
 namespace {
@@ -148,7 +149,11 @@ int mutate_orders(const std::vector<scenario>& scenarios, const std::string& jus
   }
   const int all = static_cast<int>(mutants.size());
   std::printf("orders: %d mutants, %d killed, %d justified, %d wrong\n", all, killed, excused, bad);
-  return bad == 0 ? 0 : 1;
+  using test_support::proof_fact;
+  const bool told = proof_fact("mutants.order_killed", static_cast<std::uint64_t>(killed), "mutants") &&
+                    proof_fact("mutants.order_justified", static_cast<std::uint64_t>(excused), "mutants") &&
+                    proof_fact("mutants.order_unlisted", static_cast<std::uint64_t>(bad), "mutants");
+  return bad == 0 && told ? 0 : 1;
 }
 
 }  // namespace holdfast_model

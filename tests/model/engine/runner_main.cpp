@@ -16,6 +16,7 @@
 #include "model/engine/engine.hpp"
 #include "model/engine/mutation.hpp"
 #include "model/engine/runner.hpp"
+#include "support/proof_fact.hpp"
 
 using namespace holdfast_model;
 
@@ -125,5 +126,9 @@ int main(int count, char** words) {
   }
   std::printf("%d scenarios as they should be, %d not, %llu executions\n", passed, failed,
               static_cast<unsigned long long>(executions));
-  return failed == 0 ? 0 : 1;
+  using test_support::proof_fact;
+  const bool told = proof_fact("model.executions", executions, "executions") &&
+                    proof_fact("model.scenarios", static_cast<std::uint64_t>(passed), "scenarios") &&
+                    proof_fact("model.incomplete", static_cast<std::uint64_t>(failed), "scenarios");
+  return failed == 0 && told ? 0 : 1;
 }
