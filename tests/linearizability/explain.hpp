@@ -23,8 +23,8 @@ template <specification Spec>
   for (const operation& op : h.operations()) {
     const std::string what = Spec::describe(op);
     const op_mask overlapping = h.overlapping(op.id);
-    out +=
-        words("  ", number(op.id), "   ", number(op.thread), "    ", what, std::string(width - what.size(), ' '), " ");
+    out += words("  ", number(op.id), "   ", number(op.thread), "    ", what);
+    if (overlapping != 0) out += std::string(width - what.size() + 1, ' ');
     for (const operation& other : h.operations()) {
       if ((overlapping >> other.id & 1U) != 0) out += words(" ", other.id);
     }

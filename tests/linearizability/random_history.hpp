@@ -98,37 +98,36 @@ inline std::vector<operation> possible_answers(const breaker_spec*, random_sourc
   const auto now = static_cast<std::int64_t>(random() % 8);
   const auto generation = static_cast<std::int64_t>(random() % 3);
   const bool probe = generation == 2 || random() % 8 == 0;
-  constexpr std::array kinds{breaker_kind::closed, breaker_kind::open, breaker_kind::half_open};
-  constexpr std::array reasons{breaker_reason::failures, breaker_reason::open_time_over, breaker_reason::probe_failed,
-                               breaker_reason::probes_passed, breaker_reason::lease_over};
-  std::vector<std::int64_t> transitions{0};
-  for (const auto why : reasons) {
-    for (const auto from : kinds) {
-      for (const auto to : kinds) {
-        for (int next = 1; next < 5; ++next) transitions.push_back(transition_of(why, from, to, next));
-      }
-    }
+  using enum breaker_kind;
+  std::vector<std::int64_t> of_admit{0};
+  std::vector<std::int64_t> of_report{0};
+  for (int next = 1; next < 5; ++next) {
+    of_admit.push_back(transition_of(breaker_reason::open_time_over, open, half_open, next));
+    of_admit.push_back(transition_of(breaker_reason::lease_over, half_open, half_open, next));
+    of_report.push_back(transition_of(breaker_reason::failures, closed, open, next));
+    of_report.push_back(transition_of(breaker_reason::probe_failed, half_open, open, next));
+    of_report.push_back(transition_of(breaker_reason::probes_passed, half_open, closed, next));
   }
   std::vector<operation> answers;
   switch (random() % 5) {
     case 0:
     case 1:
-      for (const std::int64_t t : transitions) {
+      for (const std::int64_t made : of_admit) {
         for (int g = 0; g < 5; ++g) {
-          answers.push_back(breaker_spec::admitted(now, g, false, t));
-          answers.push_back(breaker_spec::admitted(now, g, true, t));
+          answers.push_back(breaker_spec::admitted(now, g, g % 2 == 0 && g != 0, made));
         }
-        for (int wait = 0; wait < 12; ++wait) {
-          answers.push_back(breaker_spec::refused(now, admit_answer::open, wait, t));
-          answers.push_back(breaker_spec::refused(now, admit_answer::quota, wait, t));
+        for (int wait = -4; made == 0 && wait < 6; ++wait) {
+          answers.push_back(breaker_spec::refused(now, admit_answer::open, wait));
+          answers.push_back(breaker_spec::refused(now, admit_answer::quota, wait));
         }
       }
       return answers;
-    case 2: return {breaker_spec::abandon(generation, false)};
+    case 2: return {breaker_spec::abandon(generation, probe)};
     default: {
       const auto effect = static_cast<report_effect>(random() % 8 == 0 ? 2 : random() % 3 == 0 ? 0 : 1);
-      for (const std::int64_t t : transitions)
-        answers.push_back(breaker_spec::report(now, generation, probe, effect, false, t));
+      for (const std::int64_t made : of_report) {
+        answers.push_back(breaker_spec::report(now, generation, probe, effect, false, made));
+      }
       answers.push_back(breaker_spec::report(now, generation, probe, effect, true));
       return answers;
     }

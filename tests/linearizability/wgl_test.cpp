@@ -137,7 +137,7 @@ TEST_CASE("an explanation shows the history, the longest order and what is refus
         "   # thread  operation and answer  overlaps\n"
         "   0    0    push 1: taken         1\n"
         "   1    1    push 2: taken         0\n"
-        "   2    0    pop: 3              \n"
+        "   2    0    pop: 3\n"
         "  longest order found, 2 of 3: 0 1\n"
         "  which leads to: [1 2]\n"
         "  where none of these is allowed:\n"
