@@ -28,7 +28,7 @@ struct options {
   bool sabotage = false;  // each suite does one thing wrong, to show that its checks see it
 };
 
-// One suite's run. The round's owner calls everything but expect() and patience, which any thread may.
+// One suite's run. The round's owner calls everything but what says that any thread may.
 class run {
  public:
   run(std::string_view suite, const options& chosen) : suite_(suite), chosen_(chosen), next_seed_(chosen.seed) {}
@@ -39,9 +39,11 @@ class run {
   // `wanted` operations, or as many as are left to do.
   std::uint64_t at_most(std::uint64_t wanted) const;
   void did(std::uint64_t operations, std::uint64_t batched = 0);
+  // For rounds whose threads wait for each other, which can take long on a busy machine: end it where it is. Any thread.
+  bool time_is_over() const { return !chosen_.sabotage && seconds() >= chosen_.seconds; }
   bool sabotage() const { return chosen_.sabotage; }
 
-  // Counts a failure and says which, if `holds` is false.
+  // Counts a failure and says which, if `holds` is false. Any thread.
   void expect(bool holds, std::string_view what);
 
   std::uint64_t operations() const { return operations_; }
