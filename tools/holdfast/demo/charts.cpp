@@ -118,7 +118,7 @@ class picture {
     title("What was broken");
     for (const auto& f : faults_) {
       svg_.rect(x(f.from), y_ + 2, std::max(2.0, x(f.to) - x(f.from)), lane_height - 4, "fault", method_of(f.what));
-      const bool fits = x(f.to) - x(f.from) > 6.6 * static_cast<double>(name_of(f.what).size()) + 10;
+      const bool fits = x(f.to) - x(f.from) > 7.6 * static_cast<double>(name_of(f.what).size()) + 14;
       svg_.text({fits ? x(f.from) + 6 : x(f.to) + 6, y_ + 14}, name_of(f.what), fits ? "on-fault" : "label");
       y_ += lane_height;
     }

@@ -58,17 +58,28 @@ std::string_view class_of(judgement j) {
   return "unknown";
 }
 
+// A figure may be broken over two lines, but not a number in it.
+std::string figure_cell(const std::string& figure) {
+  std::string out;
+  for (std::size_t i = 0; i < figure.size(); ++i) {
+    const auto digit = [&](std::size_t at) { return at < figure.size() && figure[at] >= '0' && figure[at] <= '9'; };
+    const bool inside = figure[i] == ' ' && i > 0 && digit(i - 1) && digit(i + 1);
+    out += inside ? std::string("&#160;") : escaped(std::string_view(figure).substr(i, 1));
+  }
+  return out;
+}
+
 std::string promise_table(const demonstration& d) {
   std::string out = "<table>\n<tr><th>Promise</th><th></th><th>Policies on</th>";
   out += d.has_off ? "<th>Policies off</th></tr>\n" : "</tr>\n";
   for (std::size_t i = 0; i < d.on_promises.size(); ++i) {
     const promise& p = d.on_promises[i];
     out += "<tr><td>" + escaped(p.what) + "</td><td class=\"mark " + std::string(class_of(p.verdict)) + "\">" +
-           std::string(mark_of(p.verdict)) + "</td><td>" + escaped(p.figure) + "</td>";
+           std::string(mark_of(p.verdict)) + "</td><td>" + figure_cell(p.figure) + "</td>";
     if (d.has_off) {
       const promise& q = d.off_promises[i];
       out += "<td class=\"" + std::string(q.verdict == judgement::broken ? "broken" : "soft") + "\">" +
-             escaped(q.figure) + "</td>";
+             figure_cell(q.figure) + "</td>";
     }
     out += "</tr>\n";
   }
