@@ -263,10 +263,12 @@ char* put_escaped(char* out, std::string_view text, std::uint64_t& invalid) noex
 
 std::string_view cut_at_character(std::string_view text, std::size_t bytes) noexcept {
   if (text.size() <= bytes) return text;
+  // A character that goes on at `bytes` begins at most three bytes before it.
   std::size_t end = bytes;
-  // At most three continuation bytes: more are no character, and are replaced anyway.
   for (int i = 0; i < 3 && end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U; ++i) --end;
-  if ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) end = bytes;
+  // If what begins there ends before `bytes`, the bytes behind it belong to no character: nothing is cut in two.
+  const auto* s = reinterpret_cast<const unsigned char*>(text.data());
+  if (end + next_character(s + end, text.size() - end).bytes <= bytes) end = bytes;
   return text.substr(0, end);
 }
 

@@ -167,6 +167,10 @@ TEST_CASE("a text that is cut ends on a character, inside its limit", "[json]") 
   CHECK(cut_at_character("ab\xE2\x82\xAC", 4) == "ab");
   CHECK(cut_at_character("ab\xE2\x82\xAC", 5) == "ab\xE2\x82\xAC");
   CHECK(cut_at_character("\x80\x80\x80\x80\x80", 4).size() == 4);  // no characters at all: still progress
+  // A byte that goes on with no character is no reason to give up the one before it.
+  CHECK(cut_at_character("a\x80\x80", 2) == "a\x80");
+  CHECK(cut_at_character("\xC3\xA9\x80\x80", 3) == "\xC3\xA9\x80");
+  CHECK(cut_at_character("\xE2\x82\xAC\x80\x80", 4) == "\xE2\x82\xAC\x80");
 }
 
 TEST_CASE("doubles are written with a point or an exponent and nothing that JSON lacks", "[json]") {
