@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/policy/retry_after.hpp"
 
+#include <limits>
 #include <string>
 
 #include "support/catch.hpp"
@@ -40,6 +41,22 @@ TEST_CASE("a two-digit year is at most fifty years ahead", "[retry_after]") {
   CHECK(parse_http_date("Friday, 06-Nov-76 08:49:37 GMT", in_2026) > in_2026);            // 2076
   CHECK_FALSE(parse_http_date("Saturday, 06-Nov-76 08:49:37 GMT", in_2026).has_value());  // 1976 was a Saturday
   CHECK(parse_http_date("Sunday, 06-Nov-77 08:49:37 GMT", in_2026) < in_2026);            // 1977
+}
+
+TEST_CASE("a two-digit year of the next century is understood before it begins", "[retry_after]") {
+  constexpr std::int64_t in_2099 = 4'102'444'799;                                                   // its last second
+  CHECK(parse_http_date("Friday, 01-Jan-00 00:00:09 GMT", in_2099) == in_2099 + 10);                // 2100
+  CHECK_FALSE(parse_http_date("Saturday, 01-Jan-00 00:00:09 GMT", in_2099).has_value());            // 2000
+  CHECK(parse_http_date("Wednesday, 31-Dec-49 23:59:59 GMT", in_2099) == in_2099 + 1'577'836'800);  // 50 years
+  CHECK(parse_http_date("Saturday, 01-Jan-50 00:00:00 GMT", in_2099) < in_2099);                    // 2050
+}
+
+TEST_CASE("a wall clock before 1970 does not overflow the way to a date", "[retry_after]") {
+  constexpr auto first_ns = std::numeric_limits<std::int64_t>::min();
+  CHECK(parse_retry_after("Fri, 11 Apr 2262 00:00:00 GMT", first_ns) == duration::max());
+  CHECK(parse_retry_after("Thu, 01 Jan 1970 00:00:00 GMT", -500'000'000) == 500ms);
+  CHECK(parse_retry_after("Sun, 01 Jan 0001 00:00:00 GMT", first_ns).has_value() == false);  // a Monday
+  CHECK(parse_retry_after("Mon, 01 Jan 0001 00:00:00 GMT", first_ns) == 0s);
 }
 
 TEST_CASE("what is no Retry-After is refused, not guessed", "[retry_after]") {
