@@ -102,6 +102,23 @@ TEST_CASE("a record larger than half of the ring is refused, one of exactly that
   }
 }
 
+TEST_CASE("a record larger than the largest is refused, whatever was granted before it", "[record_ring]") {
+  for (std::size_t bytes = 256; bytes <= 320; bytes += 8) {
+    storage s(bytes);
+    const std::size_t largest = s.ring.max_record();
+    CHECK(largest >= bytes / 2 - 16);
+    for (int lap = 0; lap < 50; ++lap) {
+      REQUIRE(s.ring.try_claim(largest) != nullptr);
+      REQUIRE(s.ring.try_claim(largest + 1) == nullptr);
+      REQUIRE(push(s.ring, 0, 1));
+      record_ring::record r;
+      REQUIRE(s.ring.front(r));
+      s.ring.pop(r);
+      s.ring.release();
+    }
+  }
+}
+
 TEST_CASE("popped bytes are not reused before they are released", "[record_ring]") {
   storage s(256);
   record_ring::record r;

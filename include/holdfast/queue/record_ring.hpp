@@ -18,8 +18,8 @@
 // once a record.
 //
 // Memory: the caller's storage, a multiple of 8 bytes and at least 256, and three lines of state. A record takes 8
-// bytes more than its payload, rounded up to 8; the largest is half of the storage less 16 bytes, so that one always
-// fits into an empty ring wherever its positions stand.
+// bytes more than its payload, rounded up to 8; the largest is half of the storage (rounded up to 8) less 16 bytes, so
+// that one always fits into an empty ring wherever its positions stand.
 //
 // Method: the commit word stands in the record's own header and is the publication; the word of the *next* header is
 // set to zero before it, so a reader never meets a word of an earlier lap (as in fmtlog; here by atomic_ref, so that
@@ -69,7 +69,8 @@ class record_ring {
 
   // --- writer ---
 
-  [[nodiscard]] std::size_t max_record() const noexcept { return writer_.capacity / 2 - 2 * header_bytes; }
+  // A whole number of steps, so that what is granted for the largest record is never enough for a larger one.
+  [[nodiscard]] std::size_t max_record() const noexcept { return step_of(writer_.capacity / 2) - 3 * header_bytes; }
   [[nodiscard]] std::size_t capacity() const noexcept { return writer_.capacity; }
 
   // Would a claim of `bytes` succeed without asking for the reader's position?
