@@ -167,8 +167,14 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 std::string quoted(const std::string& text) {
+  constexpr std::string_view hex = "0123456789abcdef";
   std::string out = "\"";
   for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) {  // TOML has them escaped
+      out += {'\\', 'u', '0', '0', hex[byte >> 4U], hex[byte & 15U]};
+      continue;
+    }
     if (c == '"' || c == '\\') out += '\\';
     out += c;
   }

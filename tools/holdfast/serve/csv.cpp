@@ -11,15 +11,23 @@ bool ends_field(int c) noexcept {
 }  // namespace
 
 csv_reader::csv_reader(std::istream& in) : in_(*in.rdbuf()) {
-  if (in_.sgetc() != 0xEF) return;
   for (const int mark : {0xEF, 0xBB, 0xBF}) {
-    if (in_.sgetc() == mark) in_.sbumpc();
+    if (in_.sgetc() != mark) return;  // no mark: what looked like one so far is text
+    ahead_ += static_cast<char>(in_.sbumpc());
   }
+  ahead_.clear();
+}
+
+int csv_reader::bump() {
+  if (ahead_.empty()) return in_.sbumpc();
+  const auto c = static_cast<unsigned char>(ahead_.front());
+  ahead_.erase(0, 1);
+  return c;
 }
 
 // The next character; a CR before an LF is taken with it.
 int csv_reader::get() {
-  int c = in_.sbumpc();
+  int c = bump();
   if (c == '\r' && in_.sgetc() == '\n') c = in_.sbumpc();
   if (c == '\n') ++line_;
   if (++record_bytes_ > max_record_bytes && error_.empty()) {
@@ -88,7 +96,7 @@ int csv_reader::read_plain(int c, std::string& field) {
 
 void csv_reader::skip_line(int c) {
   while (c != '\n' && c != eof) {
-    c = in_.sbumpc();
+    c = bump();
     if (c == '\n') ++line_;
   }
 }

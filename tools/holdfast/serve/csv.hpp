@@ -22,6 +22,7 @@ class csv_reader {
   [[nodiscard]] const std::string& error() const noexcept { return error_; }
 
  private:
+  int bump();
   int get();
   void read_record(int first, std::vector<std::string>& fields);
   int read_quoted(std::string& field);
@@ -29,6 +30,7 @@ class csv_reader {
   void skip_line(int c);
 
   std::streambuf& in_;
+  std::string ahead_;  // the beginning of a byte order mark that turned out to be none
   std::size_t line_ = 1;
   std::size_t record_line_ = 0;
   std::size_t record_bytes_ = 0;

@@ -88,6 +88,14 @@ TEST_CASE("config: what is printed is read back to the same settings") {
   CHECK(back.data.dir == o.data.dir);
 }
 
+TEST_CASE("config: a text with control characters is printed so that it reads back") {
+  options o;
+  o.data.dir = "a\nb\tc\x01\x7F";
+  options back;
+  CHECK(all_of(read_toml("p.toml", print_config(o), back)).empty());
+  CHECK(back.data.dir == o.data.dir);
+}
+
 TEST_CASE("config: relations between fields are checked") {
   options o;
   CHECK(check_relations(o).empty());

@@ -44,6 +44,14 @@ TEST_CASE("import: CSV with quotes, commas, line breaks and CRLF is read as RFC 
   CHECK(all.rows[1].body == R"({"id":"a2","name":"Bo"})");
 }
 
+TEST_CASE("import: what only begins like a byte order mark is text, and keeps its bytes") {
+  const auto all = load("\xEF\xBD\x89,id,name\nx,a1,Ada\n", row_format::csv);  // a full-width i
+  REQUIRE(all.usable);
+  REQUIRE(all.rows.size() == 1);
+  CHECK(all.rows[0].body == "{\"id\":\"a1\",\"\xEF\xBD\x89\":\"x\",\"name\":\"Ada\"}");
+  CHECK_FALSE(load("\xEF\xBB", row_format::csv).usable);
+}
+
 TEST_CASE("import: bad CSV rows are named with line and reason, and the rest is loaded") {
   const auto all = load(
       "id,name,email\n"
