@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+// spsc_queue: any sequence of its operations, at any start position, does what a std::deque does.
+#include <array>
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "holdfast/queue/spsc_queue.hpp"
+
+#include "fuzz/target.hpp"
+
+namespace {
+
+using namespace holdfast;
+using namespace holdfast::fuzz;
+
+// Knows how many of it live: an item that is lost, or destroyed twice, shows. No default constructor, move-only.
+class counted {
+ public:
+  explicit counted(std::uint32_t n) : n_(n) { ++living; }
+  counted(counted&& other) noexcept : n_(std::exchange(other.n_, gone)) { ++living; }
+  counted& operator=(counted&& other) noexcept {
+    n_ = std::exchange(other.n_, gone);
+    return *this;
+  }
+  ~counted() { --living; }
+  [[nodiscard]] std::uint32_t number() const { return n_; }
+
+  static constexpr std::uint32_t gone = 0xFFFF'FFFF;
+  static inline int living = 0;
+
+ private:
+  std::uint32_t n_;
+};
+
+std::uint32_t number_of(const counted& item) {
+  return item.number();
+}
+std::uint32_t number_of(std::uint32_t item) {
+  return item;
+}
+
+constexpr std::size_t batch = 24;
+
+template <class T, std::size_t... I>
+std::array<T, sizeof...(I)> filled(std::uint32_t from, bool same, std::index_sequence<I...>) {
+  return {T(same ? from : from + static_cast<std::uint32_t>(I))...};
+}
+
+template <class T, std::size_t Capacity>
+class trial {
+  using queue_type = spsc_queue<T, Capacity>;
+
+ public:
+  explicit trial(std::uint64_t first) : queue_(first) {}
+
+  void step(std::uint8_t choice) {
+    const std::size_t many = choice >> 3U;  // up to 31
+    switch (choice % 8) {
+      case 0: push(); break;
+      case 1: emplace(); break;
+      case 2: push_many(std::min(many, batch)); break;
+      case 3: pop(); break;
+      case 4: pop_optional(); break;
+      case 5: pop_many(std::min(many, batch)); break;
+      case 6: consume(); break;
+      default:
+        for (std::size_t i = 0; i < many; ++i) push(), pop();
+    }
+    expect(oracle_.size() <= queue_type::max_size(), "never more than max_size() items");
+    const std::size_t seen = queue_.size_approx();
+    expect(seen >= oracle_.size() && seen < oracle_.size() + queue_type::publish_every(),
+           "size_approx is at most a group of items too high");
+  }
+
+ private:
+  void pushed(bool taken) {
+    expect(taken || oracle_.size() + in_hand_ >= Capacity, "a push is refused only by a full queue");
+    if (taken) oracle_.push_back(next_);
+    ++next_;
+  }
+  void push() {
+    T item(next_);
+    const bool taken = queue_.try_push(std::move(item));
+    expect(taken || number_of(item) == next_, "what was refused is still the caller's");
+    pushed(taken);
+  }
+  void emplace() { pushed(queue_.try_emplace(next_)); }
+  void push_many(std::size_t count) {
+    auto items = filled<T>(next_, false, std::make_index_sequence<batch>());
+    const std::size_t taken = queue_.try_push(std::span<T>(items).first(count));
+    expect(taken == count || oracle_.size() + taken >= Capacity, "a batch ends early only in a full queue");
+    for (std::size_t i = 0; i < batch; ++i) {
+      if (i < taken) oracle_.push_back(next_);
+      expect(i < taken || number_of(items.at(i)) == next_, "the rest of a batch is still the caller's");
+      ++next_;
+    }
+  }
+
+  void popped(std::uint32_t number) {
+    expect(!oracle_.empty() && number == oracle_.front(), "the oldest item");
+    oracle_.pop_front();
+  }
+  void pop() {
+    T out(untouched);
+    if (queue_.try_pop(out)) return popped(number_of(out));
+    refused();
+    expect(number_of(out) == untouched, "a refused pop leaves `out` as it was");
+  }
+  void pop_optional() {
+    if (const std::optional<T> out = queue_.try_pop()) return popped(number_of(*out));
+    refused();
+  }
+  void pop_many(std::size_t count) {
+    auto out = filled<T>(untouched, true, std::make_index_sequence<batch>());
+    const std::size_t taken = queue_.try_pop(std::span<T>(out).first(count));
+    expect(taken == std::min(count, oracle_.size()), "as many as there are and as the span takes");
+    for (std::size_t i = 0; i < taken; ++i) popped(number_of(out.at(i)));
+    for (std::size_t i = taken; i < batch; ++i) expect(number_of(out.at(i)) == untouched, "the rest is as it was");
+  }
+  void consume() {
+    const std::size_t there = oracle_.size();
+    const std::size_t taken = queue_.consume_all([&](T&& item) {
+      popped(number_of(item));
+      in_hand_ = 1;                   // in its slot until this function returns
+      if (next_ % 3 == 0) emplace();  // what comes in meanwhile is not for this call
+      in_hand_ = 0;
+    });
+    expect(taken == there, "all that was there at the call, and no more");
+  }
+  void refused() {
+    expect(oracle_.empty(), "a pop is refused only by an empty queue");
+    expect(queue_.size_approx() == 0, "and then the size is exact");
+  }
+
+  static constexpr std::uint32_t untouched = 0xFFFF'FFFE;
+  queue_type queue_;
+  std::deque<std::uint32_t> oracle_;
+  std::size_t in_hand_ = 0;
+  std::uint32_t next_ = 0;
+};
+
+template <class T, std::size_t Capacity>
+void run(input& in) {
+  // Everywhere in a lap, and just before the positions wrap around, of 32 and of 64 bits.
+  const std::uint8_t at = in.byte();
+  const std::uint64_t first = at < 128 ? at : std::uint64_t{0} - (at & 63U) - (at & 64U ? std::uint64_t{1} << 32U : 0);
+  {
+    trial<T, Capacity> queue(first);
+    while (!in.empty()) queue.step(in.byte());
+  }
+  expect(counted::living == 0, "each item is destroyed, and once");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  input in(data, size);
+  switch (in.byte() % 8) {
+    case 0: run<std::uint32_t, 1>(in); break;
+    case 1: run<std::uint32_t, 2>(in); break;
+    case 2: run<std::uint32_t, 16>(in); break;
+    case 3: run<std::uint32_t, 64>(in); break;
+    case 4: run<counted, 1>(in); break;
+    case 5: run<counted, 4>(in); break;
+    case 6: run<counted, 16>(in); break;
+    default: run<counted, 32>(in); break;
+  }
+  return 0;
+}
