@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What tools/check, tools/demo and .ci/run share: configuring, building and testing with a word on how long it takes.
 
-    workshop.py check [release|tsan|tsan-clang|asan|asan-program|msan|coverage|lint|lint-program]
+    workshop.py check [release|tsan|tsan-clang|asan|asan-program|msan|coverage|fuzz|lint|lint-program]
                                                  build and test one configuration (default release)
     workshop.py check --long                     what takes an hour or more
     workshop.py check --proof-report             the figures that the last runs left, as Markdown
@@ -22,6 +22,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+
+import fuzzing
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -71,6 +73,13 @@ CONFIGURATIONS = {
         **CLANG_SANITIZERS,
         "options": {**CLANG_SANITIZERS["options"], "tools": "enabled"},
     },
+    "fuzz": {
+        "about": "clang's libFuzzer under the same two, each target of tests/fuzz for five million executions, or named "
+                 "ones; --long: ten minutes each",
+        **CLANG_SANITIZERS,
+        "options": {**CLANG_SANITIZERS["options"], "tools": "disabled"},
+        "targets": ["fuzz"],
+    },
 }
 
 # Debian's libstdc++ is not built for MemorySanitizer: what it writes inside its own code looks unwritten. The stress
@@ -108,6 +117,7 @@ LONG = [
     "./tools/stress --sanitizer thread-clang --for 10m",
     "./tools/stress --sanitizer address --for 10m",
     "./tools/stress --sanitizer memory --for 5m",
+    "./tools/check fuzz --long",
 ]
 
 # clang-tidy's two shares: the program's sources, with Boost.Beast in them, take longer than all the others.
@@ -358,7 +368,7 @@ def new_log(name):
     return log
 
 
-def check(name, extra):
+def check(name, extra, long=False):
     if name in LINTS:
         return lint(name)
     chosen = CONFIGURATIONS[name]
@@ -367,7 +377,12 @@ def check(name, extra):
     course = Course(name, ["configure", "build", "test"])
     good = configure(course, name, chosen["options"], log) and build(course, name, chosen.get("targets", []), log)
     rows, results = [], []
-    if good:
+    if good and name == "fuzz":
+        course.begin("test", "fuzzing")
+        lines, good = fuzzing.run(extra, long, min(2, jobs()), course.say, course.tell, log)
+        course.end("done" if good else "FAILED")
+        rows += [tuple(line[len("FUZZ "):].split(": ", 1)) for line in sorted(lines)]
+    elif good:
         results, good = run_tests(course, name, extra, log)
         if good and "after" in chosen:
             good, more = chosen["after"]()
@@ -480,7 +495,7 @@ def main():
                                    epilog="; ".join([f"{n}: {c['about']}" for n, c in CONFIGURATIONS.items()] + [f"{n}: {about}" for n, about in LINTS.items()])
                                    + ". HOLDFAST_JOBS=N sets how many compilers run.")
     checking.add_argument("configuration", nargs="?", default="release", choices=[*CONFIGURATIONS, *LINTS])
-    checking.add_argument("--long", action="store_true", help="instead: " + "; ".join(LONG))
+    checking.add_argument("--long", action="store_true", help="fuzz: ten minutes a target. Otherwise, instead: " + "; ".join(LONG))
     checking.add_argument("--proof-report", action="store_true",
                           help="instead: write the figures that the last runs left to build/proof/report.md, and show it")
     checking.add_argument("tests", nargs="*", help="names of tests, or arguments of meson test (after --)")
@@ -490,9 +505,9 @@ def main():
         if chosen.command == "check" and chosen.proof_report:
             import proof_report
             return proof_report.main([])
-        if chosen.command == "check" and chosen.long:
+        if chosen.command == "check" and chosen.long and chosen.configuration != "fuzz":
             return long_run()
-        return check(chosen.configuration, chosen.tests) if chosen.command == "check" else program()
+        return check(chosen.configuration, chosen.tests, chosen.long) if chosen.command == "check" else program()
     except KeyboardInterrupt:
         print("\nstopped")
         return 130
