@@ -117,8 +117,8 @@ struct breaker_model {
   ns until = 0;          // open: till when; half-open: the end of the lease
   ns evidence_from = 0;  // closed: since when the level has not fallen
   ns newest = 0;
-  std::size_t results = 0;  // of this generation
-  std::array<result, 512> all{};
+  std::size_t results = 0;      // of this generation
+  std::array<result, 128> all;  // as far as `results`
 };
 
 }  // namespace holdfast::fuzz

@@ -53,9 +53,9 @@ void escapes_within(std::string_view text, std::size_t room) {
 
 void cuts(std::string_view text, std::size_t bytes) {
   std::size_t longest = 0;
-  for (const auto& piece : utf8_pieces(text)) {
+  each_piece(text, [&](const utf8_piece& piece) {
     if (piece.begin + piece.size <= bytes) longest = piece.begin + piece.size;
-  }
+  });
   const std::string_view cut = cut_at_character(text, bytes);
   expect(cut.data() == text.data() && cut.size() == longest, "the longest beginning of whole characters");
 }
@@ -74,13 +74,15 @@ Real read(const std::string& text) {
 template <class Real>
 void shortest(std::string_view text, Real value) {
   if (text.substr(text.size() - 2) == ".0") text.remove_suffix(2);
+  // Fewer digits with zeros behind them are more digits too, so one look at the longest shorter text is enough.
   std::array<char, 64> other{};
-  for (int digits = 0; digits < 17; ++digits) {
-    const int size = std::snprintf(other.data(), other.size(), "%.*e", digits, static_cast<double>(value));
-    if (read<Real>(other.data()) != value) continue;
-    expect(text.size() <= static_cast<std::size_t>(size), "no shorter text reads back equal");
-    return;
-  }
+  int digits = static_cast<int>(text.size());
+  std::size_t size = 0;
+  do {
+    size = static_cast<std::size_t>(
+        std::snprintf(other.data(), other.size(), "%.*e", --digits, static_cast<double>(value)));
+  } while (size >= text.size() && (digits -= static_cast<int>(size - text.size())) > 0);
+  expect(size >= text.size() || read<Real>(other.data()) != value, "no shorter text reads back equal");
 }
 
 template <class Real>

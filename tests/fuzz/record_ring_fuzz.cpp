@@ -2,6 +2,7 @@
 // record_ring: any sequence of claims, commits, pops and releases, in any size from any position, gives the records back
 // in order and whole; nothing is written over before it is released, and what fits is never refused.
 #include <array>
+#include <cstring>
 #include <deque>
 #include <span>
 
@@ -17,6 +18,14 @@ using namespace holdfast::fuzz;
 constexpr std::size_t cell = 8;
 constexpr std::size_t largest = 512;
 alignas(64) std::array<std::byte, largest> storage;
+static_assert(largest / cell == 64, "one bit a cell");
+
+// The bytes of record `tag` are those from tag % 256 on.
+constexpr auto pattern = [] {
+  std::array<std::byte, 256 + largest> bytes{};
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 7 + 1);
+  return bytes;
+}();
 
 class trial {
  public:
@@ -71,14 +80,13 @@ class trial {
     std::uint32_t tag = 0;
   };
   static std::size_t step_of(std::size_t bytes) { return (bytes + 8 + 7) / 8 * 8; }
-  static std::byte content(const record& r, std::size_t i) { return static_cast<std::byte>(r.tag * 31 + i * 7 + 1); }
+  static const std::byte* content(const record& r) { return pattern.data() + r.tag % 256; }
 
-  bool cells_free(std::size_t from, std::size_t to) const {
-    for (std::size_t at = from; at < to; at += cell) {
-      if (taken_.at(at / cell)) return false;
-    }
-    return true;
+  static std::uint64_t cells(std::size_t from, std::size_t to) {
+    const std::size_t count = (to - from) / cell;
+    return count == 0 ? 0 : ~std::uint64_t{0} >> (64 - count) << from / cell;
   }
+  bool cells_free(std::size_t from, std::size_t to) const { return (taken_ & cells(from, to)) == 0; }
   // There is a free stretch for the record and the header behind it, where the writer stands or at the front.
   bool fits(std::size_t bytes) const {
     if (bytes > ring_.max_record()) return false;
@@ -113,11 +121,11 @@ class trial {
 
   void commit(std::size_t used) {
     const record r{claim_at_, static_cast<std::uint32_t>(used), next_tag_++};
-    for (std::size_t i = 0; i < used; ++i) storage.at(r.at + 8 + i) = content(r, i);
+    std::memcpy(storage.data() + r.at + 8, content(r), used);
     ring_.commit(used, r.tag);
-    for (std::size_t at = r.at; at < r.at + step_of(used); at += cell) taken_.at(at / cell) = true;
+    taken_ |= cells(r.at, r.at + step_of(used));
     // What sends the reader round stays until the reader has been there.
-    if (r.at != writer_ && mark_ != none) taken_.at(mark_ / cell) = true;
+    if (r.at != writer_ && mark_ != none) taken_ |= cells(mark_, mark_ + cell);
     unreleased_ += step_of(used);
     committed_.push_back(r);
     writer_ = r.at + step_of(used);
@@ -126,8 +134,7 @@ class trial {
   }
 
   void check_record(const record& r) const {
-    for (std::size_t i = 0; i < r.bytes; ++i)
-      expect(storage.at(r.at + 8 + i) == content(r, i), "a record is whole until it is released");
+    expect(std::memcmp(storage.data() + r.at + 8, content(r), r.bytes) == 0, "a record is whole until it is released");
   }
   bool pop() {
     // A look at what comes next may lead the reader to the front, record or not.
@@ -151,12 +158,12 @@ class trial {
   void release() {
     check_popped();
     for (const auto& r : popped_) {
-      for (std::size_t at = r.at; at < r.at + step_of(r.bytes); at += cell) taken_.at(at / cell) = false;
+      taken_ &= ~cells(r.at, r.at + step_of(r.bytes));
       unreleased_ -= step_of(r.bytes);
     }
     if (passed_mark_) {
       passed_mark_ = false;
-      taken_.at(mark_ / cell) = false;
+      taken_ &= ~cells(mark_, mark_ + cell);
       mark_ = none;
     }
     popped_.clear();
@@ -165,7 +172,7 @@ class trial {
 
   std::size_t bytes_;
   record_ring ring_;
-  std::array<bool, largest / cell> taken_{};
+  std::uint64_t taken_ = 0;  // a bit for each cell that the writer may not touch
   std::deque<record> committed_;
   std::deque<record> popped_;
   std::size_t unreleased_ = 0;

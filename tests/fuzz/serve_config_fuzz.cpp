@@ -53,9 +53,7 @@ void one_flag(std::size_t which, const std::string& text) {
   const field& f = fields.at(which % fields.size());
   if (assign_text(f, text)) return;
   within_limits(f);
-  for (const auto& piece : utf8_pieces(text)) {
-    if (!piece.well_formed) return;  // a path may be no UTF-8, and a TOML file then cannot hold it
-  }
+  if (!is_utf8(text)) return;  // a path may be no UTF-8, and a TOML file then cannot hold it
   const std::string value = to_toml(f);
   options back;
   expect(read_toml("printed", f.key + " = " + value, back).empty(), "a value as TOML is read without an error");

@@ -62,10 +62,7 @@ class strict_json {
         return false;
       }
     }
-    for (const auto& piece : utf8_pieces(out)) {
-      if (!piece.well_formed) return false;
-    }
-    return true;
+    return is_utf8(out);
   }
 
   static bool is_number(std::string_view s) {

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace holdfast::fuzz {
 
@@ -33,15 +32,14 @@ inline bool begins_a_character(const unsigned char* s, std::size_t have, std::si
   return meets(0x10000, 0x10FFFF);
 }
 
-// The characters of `text`, and what is none in maximal subparts (Unicode 15, 3.9, D93b).
-inline std::vector<utf8_piece> utf8_pieces(std::string_view text) {
-  std::vector<utf8_piece> out;
-  out.reserve(text.size());
+// Hands on the characters of `text`, and what is none in maximal subparts (Unicode 15, 3.9, D93b).
+template <class Each>
+void each_piece(std::string_view text, Each each) {
   const auto* s = reinterpret_cast<const unsigned char*>(text.data());
   for (std::size_t at = 0; at < text.size();) {
     const unsigned char lead = s[at];
     if (lead < 0x80) {
-      out.push_back({at++, 1, true});
+      each(utf8_piece{at++, 1, true});
       continue;
     }
     std::size_t length = 0;
@@ -51,10 +49,15 @@ inline std::vector<utf8_piece> utf8_pieces(std::string_view text) {
       while (have < length && at + have < text.size() && begins_a_character(s + at, have + 1, length)) ++have;
     }
     const bool good = have != 0 && have == length;
-    out.push_back({at, have == 0 ? 1 : have, good});
-    at += out.back().size;
+    const std::size_t taken = have == 0 ? 1 : have;
+    each(utf8_piece{at, taken, good});
+    at += taken;
   }
-  return out;
+}
+inline bool is_utf8(std::string_view text) {
+  bool good = true;
+  each_piece(text, [&](const utf8_piece& piece) { good = good && piece.well_formed; });
+  return good;
 }
 
 struct repaired_text {
@@ -65,15 +68,10 @@ struct repaired_text {
 // With U+FFFD for every ill-formed piece.
 inline repaired_text repaired(std::string_view text) {
   repaired_text out;
-  out.text.reserve(text.size() * 3);
-  for (const auto& piece : utf8_pieces(text)) {
-    if (piece.well_formed) {
-      out.text += text.substr(piece.begin, piece.size);
-    } else {
-      out.text += "\xEF\xBF\xBD";
-      ++out.replaced;
-    }
-  }
+  each_piece(text, [&](const utf8_piece& piece) {
+    out.text += piece.well_formed ? text.substr(piece.begin, piece.size) : std::string_view("\xEF\xBF\xBD");
+    out.replaced += piece.well_formed ? 0 : 1;
+  });
   return out;
 }
 
