@@ -101,6 +101,13 @@ def run(chosen, long, jobs, say, tell, log_path):
     return lines, good and bool(built)
 
 
+def facts(lines):
+    """The lines of a run, for the proof report."""
+    read = [re.fullmatch(r"FUZZ (\w+): executions=(\d+) seconds=\d+ crashes=(\d+)", line) for line in lines]
+    return [{"name": f"fuzz.executions.{m.group(1)}", "value": int(m.group(2)), "unit": "executions"} for m in read] + [
+        {"name": "fuzz.crashes", "value": sum(int(m.group(3)) for m in read), "unit": "inputs"}]
+
+
 def keep(chosen):
     """Merges build/fuzz/inputs and the committed inputs by edges alone: tens of files, not thousands."""
     for name in chosen or names():

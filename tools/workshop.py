@@ -380,6 +380,8 @@ def check(name, extra, long=False):
     if good and name == "fuzz":
         course.begin("test", "fuzzing")
         lines, good = fuzzing.run(extra, long, min(2, jobs()), course.say, course.tell, log)
+        with open(begin_facts(name, " ".join(["./tools/check fuzz", *extra])), "a", encoding="utf-8") as facts:
+            facts.writelines(json.dumps(fact) + "\n" for fact in fuzzing.facts(lines))
         course.end("done" if good else "FAILED")
         rows += [tuple(line[len("FUZZ "):].split(": ", 1)) for line in sorted(lines)]
     elif good:
