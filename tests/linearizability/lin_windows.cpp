@@ -96,9 +96,15 @@ bool run_all(const arguments& asked, const std::vector<window_part>& parts, cons
   for (const window_part& p : parts) shares += p.share;
   if (shares == 0) return false;
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(asked.seconds);
+  std::uint64_t shares_left = shares;
   window_totals sum;
   for (const window_part& p : parts) {
-    const window_options options{.windows = asked.windows * p.share / shares, .seed = asked.seed, .end = end};
+    // Of the time that is left, as of the windows: a slow machine does less of every part, not all of the first few.
+    const auto now = std::chrono::steady_clock::now();
+    const window_options options{.windows = asked.windows * p.share / shares,
+                                 .seed = asked.seed,
+                                 .end = now + (end - now) * p.share / shares_left};
+    shares_left -= p.share;
     const window_totals t = p.run(p.name, options, clock);
     print(p.name, t);
     sum.windows += t.windows;
