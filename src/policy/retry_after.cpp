@@ -61,21 +61,17 @@ struct reader {
   }
 };
 
-// A date that seems more than 50 years ahead is the last one in the past with these two digits (RFC 9110, 5.6.7), and a
-// date of the next century may well be less than that ahead.
-template <class SecondsOf>
-int whole_year(int two_digits, std::int64_t wall_now_s, SecondsOf seconds_of) noexcept {
+// A date that seems more than 50 years ahead is the last one in the past with these two digits (RFC 9110, 5.6.7), and one of
+// the next century may well be less than that ahead. Counted in whole years.
+int whole_year(int two_digits, std::int64_t wall_now_s) noexcept {
   using namespace std::chrono;
   // Clocks that are farther off than HTTP's years of four digits.
   constexpr std::int64_t first_century = -62'000'000'000;
   constexpr std::int64_t last_century = 250'000'000'000;
   const sys_seconds now{seconds(std::clamp(wall_now_s, first_century, last_century))};
-  const sys_days today = floor<std::chrono::days>(now);
-  const year_month_day date(today);
-  const auto latest =
-      (sys_days((date.year() + years(50)) / date.month() / date.day()) + (now - today)).time_since_epoch();
-  int year_number = static_cast<int>(date.year()) / 100 * 100 + 100 + two_digits;
-  while (seconds_of(year_number) > latest.count()) year_number -= 100;
+  const int this_year = static_cast<int>(year_month_day(floor<std::chrono::days>(now)).year());
+  int year_number = this_year / 100 * 100 + 100 + two_digits;
+  while (year_number > this_year + 50) year_number -= 100;
   return year_number;
 }
 
@@ -137,14 +133,10 @@ std::optional<std::int64_t> parse_http_date(std::string_view text, std::int64_t 
     year_number = in.digits(4);
   }
   if (!in.good || !in.text.empty()) return std::nullopt;
-  const auto seconds_of = [&](int in_year) {
-    const sys_days date = year(in_year) / month(month_number) / day(static_cast<unsigned>(day_number));
-    return duration_cast<seconds>(date.time_since_epoch()).count() + time_of_day;
-  };
-  if (short_year) year_number = whole_year(year_number, wall_now_s, seconds_of);
+  if (short_year) year_number = whole_year(year_number, wall_now_s);
   const year_month_day date(year(year_number), month(month_number), day(static_cast<unsigned>(day_number)));
   if (!date.ok() || weekday(sys_days(date)).c_encoding() != named_day) return std::nullopt;
-  return seconds_of(year_number);
+  return duration_cast<seconds>(sys_days(date).time_since_epoch()).count() + time_of_day;
 }
 
 std::optional<duration> parse_retry_after(std::string_view value, std::int64_t wall_now_ns) noexcept {

@@ -43,21 +43,10 @@ std::string written(const std::tm& date, std::size_t form) {
   return out.replace(at, plain.size(), year.data());
 }
 
-// RFC 9110, 5.6.7: of the dates with these two digits of a year, the last that is at most 50 years ahead.
+// RFC 9110, 5.6.7: of the years with these two digits, the last that is at most 50 ahead.
 bool right_century(std::int64_t second, std::int64_t now) {
-  std::tm ahead = calendar(now);
-  ahead.tm_year += 50;
-  const std::tm latest = calendar(::timegm(&ahead));  // fifty years after a 29th of February is a 1st of March
-  const std::tm date = calendar(second);
-  std::tm next = date;
-  next.tm_year += 100;
-  const auto later = [](const std::tm& a, const std::tm& b) {
-    const auto key = [](const std::tm& t) {
-      return std::array{t.tm_year, t.tm_mon, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec};
-    };
-    return key(a) > key(b);
-  };
-  return !later(date, latest) && later(next, latest);
+  const int ahead = calendar(second).tm_year - calendar(now).tm_year;
+  return ahead <= 50 && ahead > -50;
 }
 
 // Any text: if it is a date, then it is how that date is written.
