@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+// Every operation that a header calls wait-free or lock-free and says never allocates, with malloc and system calls
+// watched. What a header excepts (a thread's first call, a wake-up by a warning) is done before or left out.
+#include "support/hot_path.hpp"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "holdfast/core/error_domain.hpp"
+#include "holdfast/core/random.hpp"
+#include "holdfast/policy/backoff.hpp"
+#include "holdfast/policy/bulkhead.hpp"
+#include "holdfast/policy/cache.hpp"
+#include "holdfast/policy/circuit_breaker.hpp"
+#include "holdfast/policy/fallback.hpp"
+#include "holdfast/policy/retry.hpp"
+#include "holdfast/policy/retry_budget.hpp"
+#include "holdfast/queue/record_ring.hpp"
+#include "holdfast/queue/spsc_queue.hpp"
+#include "holdfast/telemetry/context.hpp"
+#include "holdfast/telemetry/counter.hpp"
+#include "holdfast/telemetry/histogram.hpp"
+#include "holdfast/telemetry/log_sink.hpp"
+
+#include "support/catch.hpp"
+
+using namespace holdfast;
+using namespace std::chrono_literals;
+using test_support::hot_path_scope;
+
+namespace {
+constexpr time_point start{1h};
+constexpr int rounds = 2'000;
+}  // namespace
+
+TEST_CASE("spsc_queue pushes and pops, one and many, full and empty, on a quiet path", "[alloc][hot]") {
+  const auto queue = std::make_unique<spsc_queue<std::uint64_t, 64>>();
+  std::uint64_t pushed = 0;
+  std::uint64_t popped = 0;
+  std::uint64_t refused = 0;
+  {
+    const hot_path_scope scope("spsc_queue");
+    std::array<std::uint64_t, 16> some{};
+    std::uint64_t one = 0;
+    for (int i = 0; i < rounds; ++i) {
+      while (queue->try_push(one)) ++pushed;
+      ++refused;
+      while (queue->try_pop(one)) ++popped;
+      if (!queue->try_pop()) ++refused;
+      if (queue->try_emplace(7U)) ++pushed;
+      pushed += queue->try_push(std::span<const std::uint64_t>(some));
+      popped += queue->try_pop(std::span(some));
+      popped += queue->consume_all([](std::uint64_t) {});
+      refused += queue->size_approx();
+    }
+  }
+  CHECK(pushed == popped);
+  CHECK(pushed > 64U * rounds);
+  CHECK(refused == 2U * rounds);
+}
+
+TEST_CASE("record_ring claims, commits, reads and releases on a quiet path", "[alloc][hot]") {
+  std::vector<std::uint64_t> storage(128);
+  record_ring ring(std::as_writable_bytes(std::span(storage)));
+  std::uint64_t committed = 0;
+  std::uint64_t read = 0;
+  std::uint64_t refused = 0;
+  {
+    const hot_path_scope scope("record_ring");
+    for (int i = 0; i < rounds; ++i) {
+      while (ring.try_claim(40) != nullptr) {
+        ring.commit(static_cast<std::size_t>(i % 41), 1);
+        ++committed;
+      }
+      ++refused;
+      record_ring::record r;
+      while (ring.front(r)) {
+        ring.pop(r);
+        ++read;
+      }
+      ring.release();
+      refused += ring.backlog();
+    }
+  }
+  CHECK(committed == read);
+  CHECK(committed > 10U * rounds);
+  CHECK(refused == rounds);
+}
+
+TEST_CASE("a breaker admits, reports, opens, refuses and probes on a quiet path, a thread's first call too",
+          "[alloc][hot]") {
+  circuit_breaker breaker({.consecutive_failures = 5, .probes = 2});
+  time_point now = start;
+  int refused = 0;
+  {
+    const hot_path_scope scope("circuit_breaker");
+    for (int i = 0; i < rounds; ++i, now += 11ms) {
+      auto a = breaker.admit(now);
+      if (!a) {
+        ++refused;
+        continue;
+      }
+      if (i % 9 == 0) continue;  // abandoned
+      breaker.report(std::move(a.ticket), i % 100 < 50 ? verdict::ok : verdict::timeout, now);
+      static_cast<void>(breaker.state());
+    }
+    static_cast<void>(breaker.snapshot(now));
+    breaker.isolate(now);
+    breaker.release(now);
+  }
+  CHECK(refused > 100);
+  CHECK(breaker.snapshot(now).closes > 0);
+}
+
+TEST_CASE("a bulkhead admits, refuses and changes its limit on a quiet path", "[alloc][hot]") {
+  bulkhead room({.limit = 2});
+  {
+    const hot_path_scope scope("bulkhead");
+    for (int i = 0; i < rounds; ++i) {
+      const auto a = room.try_acquire();
+      const auto b = room.try_acquire();
+      const auto refused = room.try_acquire();
+      room.set_limit(static_cast<std::uint32_t>(1 + i % 3));
+    }
+  }
+  CHECK(room.in_flight() == 0);
+  CHECK(room.refused() > 0);
+}
+
+TEST_CASE("retries are spaced, decided, paid for and given back on a quiet path", "[alloc][hot]") {
+  retry_budget budget({.ratio_permille = 100, .min_per_second = 10, .burst = 20});
+  const std::array<error, 4> errors = {error(http_error(503), verdict::transient),
+                                       error(http_error(429), verdict::throttled, 1s), error(errc::bulkhead_full),
+                                       error(http_error(404), verdict::permanent)};
+  int retried = 0;
+  int refused = 0;
+  duration longest{0};
+  {
+    const hot_path_scope scope("retry, backoff, retry_budget");
+    for (int kind = 0; kind <= static_cast<int>(backoff_kind::proportional); ++kind) {
+      const retry_options options{.max_attempts = 3, .backoff = {.kind = static_cast<backoff_kind>(kind)}};
+      for (int i = 0; i < rounds; ++i) {
+        const time_point now = start + i * 1ms;
+        budget.on_first_attempt(now);
+        const auto next = should_retry(options, errors[static_cast<std::size_t>(i) % errors.size()],
+                                       static_cast<std::uint16_t>(1 + i % 3), idempotency::idempotent, now,
+                                       deadline::after(now, 5s), &budget, 10ms, shared_random);
+        next.retry ? ++retried : ++refused;
+        if (next.retry && i % 10 == 0) budget.give_back(now);
+        longest = std::max(longest, delay(options.backoff, static_cast<std::uint32_t>(i), 5ms, shared_random));
+      }
+    }
+  }
+  CHECK(retried > 0);
+  CHECK(refused > 0);
+  CHECK(longest > 0ms);
+}
+
+TEST_CASE("a cache is read, written and forgets on a quiet path", "[alloc][hot]") {
+  cache<std::uint64_t, byte_payload<200>> c({.capacity = 32});
+  std::uint64_t hits = 0;
+  {
+    const hot_path_scope scope("cache");
+    byte_payload<200> value;
+    value.assign("a profile");
+    for (std::uint64_t i = 0; i < rounds; ++i) {
+      static_cast<void>(c.put(i % 100, value, start));
+      hits += c.get(i % 100, start) ? 1U : 0U;
+      static_cast<void>(c.get(i * 7, start + 1h));
+      if (i % 10 == 0) c.erase(i % 100);
+    }
+  }
+  CHECK(hits > 0);
+  CHECK(c.evicted() > 0);
+}
+
+TEST_CASE("a fallback walks its tiers on a quiet path", "[alloc][hot]") {
+  constexpr fallback_plan plan{.tiers = {{{.name = "primary"}, {.name = "cache"}, {.name = "default"}}}};
+  int answered = 0;
+  {
+    const hot_path_scope scope("fallback");
+    for (int i = 0; i < rounds; ++i) {
+      fallback_walk walk(plan, start, {});
+      for (int failures = i % 4; failures > 0 && walk.has_tier(); --failures) walk.failed(errc::breaker_open, start);
+      answered += (walk.has_tier() ? walk.answered(outcome<int>(i)) : walk.exhausted<int>()).ok() ? 1 : 0;
+    }
+  }
+  CHECK(answered == rounds * 3 / 4);
+}
+
+TEST_CASE("counters, gauges and histograms are counted and read on a quiet path", "[alloc][hot]") {
+  counter requests;
+  gauge depth;
+  histogram latency;
+  {
+    const hot_path_scope scope("counter, gauge, histogram");
+    for (int i = 0; i < rounds; ++i) {
+      requests.add();
+      depth.add(1);
+      latency.record(i * 1us);
+    }
+    static_cast<void>(latency.snapshot().quantile(990));
+  }
+  CHECK(requests.value() == rounds);
+  CHECK(depth.value() == rounds);
+}
+
+TEST_CASE("a log call below a warning is quiet while its lane has room; off, at any level", "[alloc][hot]") {
+  const auto drop = [](void*, std::string_view) {};
+  log_options options;
+  options.output = log_output::to_callback(drop, nullptr);
+  log_sink sink(options);
+  REQUIRE_FALSE(sink.start());
+  HOLDFAST_LOG(sink, info, "the first call of a thread takes its lane");
+  static_cast<void>(make_trace());  // and the first trace of a thread its seed
+  const error_context who{"read", "db-1", "eu", "c-1"};
+  const std::string_view text = "some text";
+  {
+    // Less than half of the lane: from there on the backend is woken, as the header says.
+    const hot_path_scope scope("HOLDFAST_LOG");
+    for (int i = 0; i < 1'000; ++i) {
+      const context_scope of_task(accept_context("", ""));
+      HOLDFAST_LOG(sink, info, "kinds", {"n", i}, {"d", 0.1 * i}, {"text", text}, {"flag", true}, {"took_ns", 5ms},
+                   {"error", error(errc::breaker_open)}, {"context", who});
+      HOLDFAST_LOG(sink.at(steady_clock::now()), info, "stamped");
+      HOLDFAST_LOG(sink, debug, "not enabled", {"n", i});
+    }
+  }
+  sink.stop();
+  {
+    const hot_path_scope scope("HOLDFAST_LOG, off");
+    for (int i = 0; i < rounds; ++i) HOLDFAST_LOG(sink, fatal, "nobody listens", {"n", i});
+  }
+  CHECK(sink.stats().written == 2'001);
+  CHECK(sink.stats().lost() == 0);
+}
