@@ -36,8 +36,11 @@ class engine {
   void stop() noexcept;
   bool flush(duration timeout) noexcept;
   bool poll_once() noexcept;
-  // After fork(), in the child: there is no backend any more, and its thread must not be joined.
-  void forget_thread() noexcept { thread_runs_ = false; }
+  // After fork(), in the child: there is no backend to join, and what waits in lanes and buffer the parent writes.
+  void end_in_child() noexcept {
+    thread_runs_ = false;
+    stopped_ = true;
+  }
 
   log_lane* attach() noexcept;
   std::byte* claim_when_full(log_lane& lane, std::size_t size) noexcept;

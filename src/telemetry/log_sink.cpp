@@ -25,11 +25,22 @@ struct place {
 constinit std::array<place, max_live_sinks> places{};
 constinit atomic<std::uint64_t> last_id{0};
 
+// This thread is taking a lane: a signal handler that logs meanwhile must not take a second one for the same place.
+constinit thread_local bool attaching = false;
+
+// What stands before it is in memory before what stands behind it, as a signal handler of this thread sees them.
+void in_this_order() noexcept {
+  asm volatile("" ::: "memory");
+}
+
 // At the end of a thread, after its thread_locals are gone: gives its lanes back.
 void close_lanes(void*) noexcept {
   for (std::size_t i = 0; i < max_live_sinks; ++i) {
-    auto& mine = lanes_of_thread[i];
+    const auto mine = lanes_of_thread[i];
     if (mine.sink == 0) continue;
+    // First, so that a signal handler that logs from here on takes another lane: nobody writes to one that is closed.
+    lanes_of_thread[i].sink = 0;
+    in_this_order();
     std::uint64_t word = places[i].word.load(mo::relaxed);  // hint: the exchange decides
     while (word >> pin_bits == mine.sink) {
       if (!places[i].word.compare_exchange_weak(
@@ -41,7 +52,6 @@ void close_lanes(void*) noexcept {
       places[i].word.fetch_sub(1, mo::release);  // [N3] release, pairs with [N4]: our use of the lane ends here
       break;
     }
-    mine = {};
   }
 }
 
@@ -103,9 +113,12 @@ log_sink::~log_sink() {
 void log_sink::after_fork_in_child() noexcept {
   for (auto& p : places) {
     log_sink* const sink = p.sink.load(mo::relaxed);  // own: one thread
+    // A thread that was ending in the parent is not here to take its pin away: the destructor would wait for ever. A
+    // place without a sink was being given to one, or taken from one, by a thread that is not here either.
+    p.word.store(sink != nullptr ? sink->id_ << pin_bits : 0, mo::relaxed);  // own: one thread
     if (sink == nullptr) continue;
     for (std::uint32_t i = 0; i < max_loggers; ++i) sink->set_level(i, log_level::off);
-    sink->engine_->forget_thread();
+    sink->engine_->end_in_child();
   }
 }
 
@@ -149,11 +162,21 @@ std::uint64_t log_sink::clock_stamp() const noexcept {
 }
 
 log_detail::log_lane* log_sink::attach() noexcept {
-  if (engine_ != nullptr && watch_thread_end()) {
-    if (log_detail::log_lane* const lane = engine_->attach()) {
-      lanes_of_thread[slot_] = {id_, lane};
-      return lane;
+  if (engine_ != nullptr && !attaching) {
+    attaching = true;
+    in_this_order();
+    auto& mine = lanes_of_thread[slot_];
+    // A signal handler may have come in between its caller's look and this one.
+    const bool have_one = mine.sink == id_;
+    log_detail::log_lane* const lane = have_one ? mine.lane : watch_thread_end() ? engine_->attach() : nullptr;
+    if (lane != nullptr && !have_one) {
+      mine.lane = lane;
+      in_this_order();
+      mine.sink = id_;
     }
+    in_this_order();
+    attaching = false;
+    if (lane != nullptr) return lane;
   }
   lost_no_lane_.fetch_add(1, mo::relaxed);  // counter:
   return nullptr;

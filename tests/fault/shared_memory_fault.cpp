@@ -39,6 +39,7 @@ struct item {
 
 struct spsc_of_items {
   static constexpr const char* name = "spsc_queue";
+  static constexpr bool writer_has_successor = true;
   static constexpr std::uint64_t most = 2 * 64;  // max_size() is not above it
   spsc_queue<item, 64> queue;
   explicit spsc_of_items(std::uint64_t first) noexcept : queue(first) {}
@@ -55,6 +56,8 @@ struct spsc_of_items {
 struct ring_of_records {
   static constexpr const char* name = "record_ring";
   static constexpr std::size_t storage_bytes = 8192;
+  // It publishes a record before it moves its own position: one that died in between would write in the past.
+  static constexpr bool writer_has_successor = false;
   static constexpr std::uint64_t most = storage_bytes / 16;
   alignas(8) std::array<std::byte, storage_bytes> storage{};
   record_ring ring{storage};
@@ -121,8 +124,10 @@ void drain_after_writer(arena<Queue>& a, std::uint64_t next, tally& t) {
   t.missing += next < done ? done - next : 0;
   t.phantom += next > done + 1 ? 1U : 0U;
   t.received += next;
-  // And the queue still works for whoever writes next.
-  t.stuck += a.queue.push(next) && a.queue.pop(n) == popped::right && n == next ? 0U : 1U;
+  // And the queue still works for whoever writes next, where a dead writer can have a successor.
+  if constexpr (Queue::writer_has_successor) {
+    t.stuck += a.queue.push(next) && a.queue.pop(n) == popped::right && n == next ? 0U : 1U;
+  }
 }
 
 // What the survivor, having pushed `pushed`, finds after a killed reader.
@@ -306,7 +311,7 @@ TEMPLATE_TEST_CASE("a reader is killed at a random moment", "[fault]", spsc_of_i
 TEMPLATE_TEST_CASE("a writer is killed at each of its instructions", "[fault]", spsc_of_items, ring_of_records) {
   if (!fault::single_step::works) return fault::report("stepwise", "skipped (only x86-64 steps one by one)");
   tally t;
-  const std::uint64_t starts = fault::long_run() ? 250 : 6;
+  const std::uint64_t starts = fault::long_run() ? 250 : 2;
   for (std::uint64_t i = 0; i < starts; ++i) kill_a_writer_at_every_instruction<TestType>(1023 - i, t);
   judge(TestType::name, "writer_stepwise", t);
 }
@@ -314,7 +319,7 @@ TEMPLATE_TEST_CASE("a writer is killed at each of its instructions", "[fault]", 
 TEMPLATE_TEST_CASE("a reader is killed at each of its instructions", "[fault]", spsc_of_items, ring_of_records) {
   if (!fault::single_step::works) return fault::report("stepwise", "skipped (only x86-64 steps one by one)");
   tally t;
-  const std::uint64_t starts = fault::long_run() ? 250 : 3;
+  const std::uint64_t starts = fault::long_run() ? 250 : 2;
   for (std::uint64_t i = 0; i < starts; ++i) kill_a_reader_at_every_instruction<TestType>(1023 - i * 3, t);
   judge(TestType::name, "reader_stepwise", t);
 }

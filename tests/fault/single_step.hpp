@@ -45,20 +45,28 @@ inline void on_trap(int, siginfo_t*, void* context) {
                    : "memory", "cc");
 }
 
-// Does `then` at the k-th instruction of `work`; returns how many were passed.
-template <class Work>
-std::uint64_t at(std::uint64_t k, action then, Work&& work) {
+inline bool prepare(std::uint64_t k, action then) {
   static const bool installed = [] {
     struct sigaction trap {};
     trap.sa_sigaction = &on_trap;
     trap.sa_flags = SA_SIGINFO;
     return ::sigaction(SIGTRAP, &trap, nullptr) == 0;
   }();
-  if (!installed) return 0;
   passed = 0;
   target = k;
   what = then;
-  on();
+  return installed;
+}
+
+// Does `then` at the k-th instruction from here on; off() ends it.
+[[gnu::always_inline]] inline void from_here(std::uint64_t k, action then) {
+  if (prepare(k, then)) on();
+}
+
+// Does `then` at the k-th instruction of `work`; returns how many were passed.
+template <class Work>
+std::uint64_t at(std::uint64_t k, action then, Work&& work) {
+  from_here(k, then);
   work();
   off();
   return passed;
@@ -73,6 +81,8 @@ std::uint64_t count(Work&& work) {
 
 inline constexpr bool works = false;
 using action = void (*)();
+inline void off() {}
+inline void from_here(std::uint64_t, action) {}
 template <class Work>
 std::uint64_t at(std::uint64_t, action, Work&&) {
   return 0;

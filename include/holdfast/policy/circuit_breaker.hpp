@@ -36,7 +36,8 @@
 //   I8 Reading the breaker changes nothing.
 // Exactness: failures in a row are counted exactly, in one atomic word. The failure rate never trips on counts that no
 // order of the reports would give; with T threads reporting at once it may trip up to T results later than one thread
-// would, because results that are being counted may not see each other.
+// would, because results that are being counted may not see each other. A signal handler may use the breaker; a success
+// that it reports inside a report of the thread that it interrupts may go uncounted in the window.
 //
 // Verdicts (core/verdict.hpp): ok and permanent are successes (it answered), transient and timeout failures; cancelled,
 // rejected, stale and, unless asked otherwise, throttled say nothing: a probe that ends so gives its place back.

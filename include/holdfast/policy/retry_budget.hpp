@@ -25,7 +25,8 @@
 // only moves forward, so that no millisecond is earned twice. Sources: Finagle RetryBudget (ratio, reserve), gRPC
 // proposal A6 (retry throttling). Ticks are milliseconds and not a power of two of nanoseconds, so that the reserve is
 // earned in whole milli-tokens without a remainder to lose; they have 38 bits, so that a purse left alone for weeks
-// does not meet its own past.
+// does not meet its own past. (One whose first use falls into the last day of 8.7 years of steady time lives on its first
+// filling and on deposits until that day is over.)
 // Proof: unit/retry_budget_test.cpp, stress/retry_budget_stress.cpp (R1).
 #pragma once
 

@@ -132,7 +132,7 @@ static_assert(!validate(log_options{}));
 struct log_stats {
   std::uint64_t written = 0;       // records whose line the output took
   std::uint64_t lost_full = 0;     // no room in the thread's lane
-  std::uint64_t lost_no_lane = 0;  // more threads than lanes, or no memory for them
+  std::uint64_t lost_no_lane = 0;  // more threads than lanes, no memory for them, or a signal inside a first call
   std::uint64_t lost_nested = 0;   // a signal handler logged inside a log call of its thread
   std::uint64_t lost_no_site = 0;  // more call sites than the process's table holds
   std::uint64_t lost_output = 0;   // formatted, but the output was failing when the sink stopped

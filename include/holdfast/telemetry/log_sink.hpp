@@ -34,10 +34,12 @@
 // lanes. Half-written lines are completed, or cut off again if the sink stops first.
 //
 // When to use it: everywhere in a service. When not: for an audit trail that must be on disk before the answer goes out.
-// After fork() the child's sinks are off: it has no backend. No thread may log while its sink is destroyed.
+// After fork() the child's sinks are off and write nothing more: it has no backend, and what waits is its parent's to
+// write. No thread may log while its sink is destroyed. A signal handler may log: inside a log call of its thread the
+// record is counted in lost_nested, inside its thread's first in lost_no_lane.
 //
 // Memory: max_threads * ring_bytes of address space (touched by the threads that log), buffer_bytes, and about 1 MiB.
-// Proof: tests/unit/log_sink_test.cpp, tests/stress/log_sink_stress.cpp, tests/alloc/log_alloc_test.cpp,
+// Proof: tests/unit/log_sink_test.cpp, tests/stress/log_sink_stress.cpp, tests/alloc/log_alloc_test.cpp, tests/fault,
 // tests/tools/log_lines_test.py, bench/log_sink_bench.cpp.
 #pragma once
 
@@ -169,8 +171,11 @@ class log_sink {
                                            std::uint64_t given, const Part&... parts) noexcept {
     using namespace log_detail;
     const lane_ref& mine = lanes_of_thread[slot_];
-    log_lane* lane = mine.lane;
-    if (mine.sink != id_) [[unlikely]] {
+    log_lane* lane = nullptr;
+    if (mine.sink == id_) [[likely]] {
+      asm volatile("" ::: "memory");  // a signal handler may attach this thread: the lane is good once the number is
+      lane = mine.lane;
+    } else {
       lane = attach();
       if (lane == nullptr) return;  // counted there
     }
