@@ -36,7 +36,7 @@ std::string written(const std::tm& date, std::size_t form) {
   std::string out(text.data(), std::strftime(text.data(), text.size(), formats.at(form), &date));
   // %Y has no leading zeros here; HTTP's year has four digits.
   if (form == 1 || date.tm_year + 1900 > 999) return out;
-  std::array<char, 8> year{};
+  std::array<char, 16> year{};
   std::snprintf(year.data(), year.size(), "%04d", date.tm_year + 1900);
   const std::string plain = std::to_string(date.tm_year + 1900);
   const std::size_t at = form == 0 ? 12 : out.size() - plain.size();

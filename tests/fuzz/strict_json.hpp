@@ -158,7 +158,7 @@ class strict_json {
   bool string(json_event_kind kind) {
     if (!take("\"")) return false;
     std::size_t end = 0;
-    while (end < rest_.size() && rest_[end] != '"') end += rest_[end] == '\\' ? 2 : 1;
+    while (end < rest_.size() && rest_[end] != '"') end += rest_[end] == '\\' ? 2U : 1U;
     if (end >= rest_.size()) return false;
     events_.push_back({kind});
     if (!unescape(rest_.substr(0, end), events_.back().text)) return false;
