@@ -5,6 +5,8 @@
 
 #include "holdfast/core/error_domain.hpp"
 
+#include "immortal.hpp"
+
 namespace holdfast {
 namespace {
 
@@ -78,13 +80,13 @@ class condition_category final : public std::error_category {
 }  // namespace
 
 const std::error_category& holdfast_category() noexcept {
-  static const own_category category;
-  return category;
+  static const immortal<own_category> category;
+  return category.get();
 }
 
 const std::error_category& failure_category() noexcept {
-  static const condition_category category;
-  return category;
+  static const immortal<condition_category> category;
+  return category.get();
 }
 
 }  // namespace holdfast

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <string>
 
+#include "immortal.hpp"
+
 namespace holdfast {
 namespace {
 
@@ -126,28 +128,29 @@ class table_category final : public std::error_category {
 }  // namespace
 
 const std::error_category& http_category() noexcept {
-  static const http_category_type category;
-  return category;
+  static const immortal<http_category_type> category;
+  return category.get();
 }
 const std::error_category& sqlstate_category() noexcept {
-  static const sqlstate_category_type category;
-  return category;
+  static const immortal<sqlstate_category_type> category;
+  return category.get();
 }
 const std::error_category& sqlite_category() noexcept {
-  static const sqlite_category_type category;
-  return category;
+  static const immortal<sqlite_category_type> category;
+  return category.get();
 }
 const std::error_category& cloud_category() noexcept {
-  static const table_category category("cloud", cloud_table);
-  return category;
+  static const immortal<decltype(table_category("cloud", cloud_table))> category("cloud", cloud_table);
+  return category.get();
 }
 const std::error_category& orchestrator_category() noexcept {
-  static const table_category category("orchestrator", orchestrator_table);
-  return category;
+  static const immortal<decltype(table_category("orchestrator", orchestrator_table))> category("orchestrator",
+                                                                                               orchestrator_table);
+  return category.get();
 }
 const std::error_category& ci_cd_category() noexcept {
-  static const table_category category("ci_cd", ci_cd_table);
-  return category;
+  static const immortal<decltype(table_category("ci_cd", ci_cd_table))> category("ci_cd", ci_cd_table);
+  return category.get();
 }
 
 verdict errno_verdict(int value) noexcept {

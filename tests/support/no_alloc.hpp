@@ -24,6 +24,20 @@ inline constexpr bool counting_works = true;
 inline constexpr bool counting_works = false;
 #endif
 
+// ThreadSanitizer's runtimes do not call their hook for aligned_alloc and posix_memalign. operator new with an alignment
+// is counted there too, and nothing in the library asks for memory in another way.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool aligned_c_calls_are_counted = false;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+inline constexpr bool aligned_c_calls_are_counted = false;
+#else
+inline constexpr bool aligned_c_calls_are_counted = counting_works;
+#endif
+#else
+inline constexpr bool aligned_c_calls_are_counted = counting_works;
+#endif
+
 // Blocks asked for, and given back, by this thread since it began.
 std::uint64_t allocations_of_this_thread() noexcept;
 std::uint64_t frees_of_this_thread() noexcept;
