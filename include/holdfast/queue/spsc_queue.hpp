@@ -48,8 +48,9 @@
 // A queue that is nearly always empty (a fast consumer that asks again at once) runs at the pace of lines changing
 // hands, not at the pace of a stream; a consumer that pauses after a refusal avoids that.
 //
-// Proof: unit/spsc_queue_test.cpp (each line above by name), stress/spsc_queue_stress.cpp (order and count between
-// threads, under ThreadSanitizer), linearizability/queue_windows.cpp (every answer, refusals above all),
+// Proof: model/spsc_queue_model.cpp (every execution of small cases: order, refusals, the wrap, deaths),
+// unit/spsc_queue_test.cpp (each line above by name), stress/spsc_queue_stress.cpp (order and count between threads,
+// under ThreadSanitizer), linearizability/queue_windows.cpp (every answer, refusals above all),
 // bench/spsc_queue_bench.cpp.
 #pragma once
 
