@@ -103,6 +103,27 @@ struct one_by_one {
 };
 MODEL_SCENARIO("spsc_queue", one_by_one, {});
 
+// Nobody gives up: a freed slot is room for the producer in the end, and what is pushed reaches the consumer.
+struct handed_over_in_order {
+  static constexpr unsigned threads = 2;
+  static constexpr unsigned count = 4;
+  watched<spsc_queue<item, 2>> w{just_before_wrap - 1};
+
+  void run(unsigned thread) {
+    if (thread == 0) {
+      while (w.pushes.count() < count) {
+        if (!w.push()) spin();
+      }
+    } else {
+      while (w.pops.count() < count) {
+        if (!w.pop()) spin();
+      }
+    }
+  }
+  void after() { w.drain(); }
+};
+MODEL_SCENARIO("spsc_queue", handed_over_in_order, {});
+
 // Across the end of the positions, and once more across the end of the slots.
 struct over_the_wrap {
   static constexpr unsigned threads = 2;

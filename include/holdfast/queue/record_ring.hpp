@@ -26,7 +26,8 @@
 // ThreadSanitizer can see it). One compare answers both "is there space" and "must it wrap". The writer fetches lines
 // for writing eight ahead; positions of writer and reader stand on lines that the other side never reads.
 //
-// Proof: tests/unit/record_ring_test.cpp (against an oracle, every size at every position),
+// Proof: tests/model/record_ring_model.cpp (every execution of small cases: order, the way round the end, deaths),
+// tests/unit/record_ring_test.cpp (against an oracle, every size at every position),
 // tests/stress/record_ring_stress.cpp (both thread sanitizers), tests/alloc.
 #pragma once
 
