@@ -36,6 +36,17 @@ T value_of(std::uint64_t bits) noexcept {
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
+// An atomic number wraps, signed or not.
+template <std::integral T>
+T sum(T a, T b) noexcept {
+  using bits = std::make_unsigned_t<T>;
+  return static_cast<T>(static_cast<bits>(static_cast<bits>(a) + static_cast<bits>(b)));
+}
+template <std::integral T>
+T difference(T a, T b) noexcept {
+  using bits = std::make_unsigned_t<T>;
+  return static_cast<T>(static_cast<bits>(static_cast<bits>(a) - static_cast<bits>(b)));
+}
 }  // namespace model_detail
 
 template <class T>
@@ -86,11 +97,11 @@ class atomic {
   }
   template <std::memory_order O>
     requires std::integral<T> T fetch_add(T by, mo::tag<O>, place at = place::here()) {
-      return modify([by](T was) { return static_cast<T>(was + by); }, O, at);
+      return modify([by](T was) { return model_detail::sum(was, by); }, O, at);
     }
   template <std::memory_order O>
     requires std::integral<T> T fetch_sub(T by, mo::tag<O>, place at = place::here()) {
-      return modify([by](T was) { return static_cast<T>(was - by); }, O, at);
+      return modify([by](T was) { return model_detail::difference(was, by); }, O, at);
     }
   template <std::memory_order O>
     requires std::integral<T> T fetch_or(T by, mo::tag<O>, place at = place::here()) {
