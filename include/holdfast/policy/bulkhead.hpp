@@ -18,8 +18,9 @@
 // Method: places taken and the limit in one word, so that the limit is compared and the place taken in one step, and a new
 // limit holds for every step after it. The limit leaves two bits free for a mark of waiters. Every access is a
 // read-modify-write of that one word: nothing beside a call to another process, too much for an inner loop.
-// Proof: unit/bulkhead_test.cpp, stress/bulkhead_stress.cpp (B1, B2, B5), linearizability/bulkhead_windows.cpp (all of it
-// as one semaphore).
+// Proof: model/bulkhead_model.cpp (every execution of small cases, limits that change and deaths among them),
+// unit/bulkhead_test.cpp, stress/bulkhead_stress.cpp (B1, B2, B5), linearizability/bulkhead_windows.cpp (all of it as one
+// semaphore).
 #pragma once
 
 #include <cstdint>

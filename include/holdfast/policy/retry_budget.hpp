@@ -27,7 +27,8 @@
 // earned in whole milli-tokens without a remainder to lose; they have 38 bits, so that a purse left alone for weeks
 // does not meet its own past. (One whose first use falls into the last day of 8.7 years of steady time lives on its first
 // filling and on deposits until that day is over.)
-// Proof: unit/retry_budget_test.cpp, stress/retry_budget_stress.cpp (R1).
+// Proof: model/retry_budget_model.cpp (every execution of small cases: R1, to a thousandth; old times, the wrap, deaths),
+// unit/retry_budget_test.cpp, stress/retry_budget_stress.cpp (R1).
 #pragma once
 
 #include <algorithm>

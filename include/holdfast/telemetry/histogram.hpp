@@ -16,7 +16,7 @@
 // subtracted (what happened between two).
 //
 // Memory: 5 KiB, the same for a snapshot. Method: HdrHistogram (Tene), with one significant figure of four bits.
-// Proof: unit/metrics_test.cpp.
+// Proof: model/histogram_model.cpp (every execution of small cases), unit/metrics_test.cpp.
 #pragma once
 
 #include <algorithm>

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+#include <chrono>
+#include <cstdint>
+
+#include "holdfast/policy/retry_budget.hpp"
+
+#include "model/engine/scenario.hpp"
+
+using namespace holdfast;
+using namespace holdfast_model;
+
+namespace {
+
+constexpr time_point at_ms(std::int64_t ms) {
+  return time_point(std::chrono::milliseconds(ms));
+}
+constexpr std::int64_t tick_wrap = std::int64_t{1} << 38;  // milliseconds; the tick after it is 0
+
+// A purse and what went in and out of it. Nothing here fills it to the brim unless the scenario says so, and then every
+// thousandth must be accounted for: balance = start + deposited + returned + earned - taken.
+struct watched_purse {
+  explicit watched_purse(const retry_budget_options& o) : budget(o) {}
+
+  retry_budget budget;
+  std::int64_t taken = 0, deposited = 0, returned = 0;  // thousandths
+  std::uint64_t granted = 0, denied = 0;
+
+  bool take(time_point when, std::uint32_t cost = 1) {
+    if (!budget.try_take(when, cost)) {
+      ++denied;
+      return false;
+    }
+    ++granted;
+    taken += std::int64_t{cost} * 1000;
+    return true;
+  }
+  void deposit(time_point when) {
+    budget.on_first_attempt(when);
+    deposited += budget.options().ratio_permille;
+  }
+  void give_back(time_point when) {
+    budget.give_back(when);
+    returned += 1000;
+  }
+  void empty(time_point when) {
+    while (budget.balance_milli(when) >= 1000) MODEL_CHECK(take(when));
+    taken = 0;
+  }
+  // `last` is the newest time that any thread has brought.
+  void must_hold(time_point last, std::int64_t start, std::int64_t earned) const {
+    MODEL_CHECK(budget.balance_milli(last) == start + deposited + returned + earned - taken);
+    MODEL_CHECK(taken <= start + deposited + returned + earned);  // R1
+    MODEL_CHECK(budget.granted() == granted);
+    MODEL_CHECK(budget.denied() == denied);
+  }
+};
+
+// Three want one token each, or one of them two; there are two. Nobody is refused for nothing.
+struct three_takers : watched_purse {
+  static constexpr unsigned threads = 3;
+
+  three_takers() : watched_purse({.ratio_permille = 0, .min_per_second = 0, .burst = 2}) {}
+  void run(unsigned thread) { take(at_ms(0), thread == 2 ? 1 + choose(2) : 1); }
+  void after() {
+    MODEL_CHECK(taken >= 1000);
+    MODEL_CHECK(granted != 2 || taken == 2000);
+    must_hold(at_ms(0), 2000, 0);
+  }
+};
+MODEL_SCENARIO("retry_budget", three_takers, {});
+
+// Deposits of half a token beside two who take: no deposit is lost, and none is spent twice.
+struct deposits_and_takers : watched_purse {
+  static constexpr unsigned threads = 3;
+
+  deposits_and_takers() : watched_purse({.ratio_permille = 500, .min_per_second = 0, .burst = 4}) { empty(at_ms(0)); }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      deposit(at_ms(0));
+      deposit(at_ms(0));
+    } else {
+      take(at_ms(0));
+    }
+  }
+  void after() {
+    MODEL_CHECK(taken <= 1000);
+    must_hold(at_ms(0), 0, 0);
+  }
+};
+MODEL_SCENARIO("retry_budget", deposits_and_takers, {});
+
+// What was not sent is given back, while others take and deposit.
+struct given_back : watched_purse {
+  static constexpr unsigned threads = 3;
+
+  given_back() : watched_purse({.ratio_permille = 500, .min_per_second = 0, .burst = 4}) {
+    empty(at_ms(0));
+    budget.give_back(at_ms(0));
+  }
+  void run(unsigned thread) {
+    if (thread == 2) {
+      deposit(at_ms(0));
+    } else if (take(at_ms(0)) && thread == 0) {
+      give_back(at_ms(0));
+    }
+  }
+  void after() { must_hold(at_ms(0), 1000, 0); }
+};
+MODEL_SCENARIO("retry_budget", given_back, {});
+
+// Time moves forward by ten milliseconds, each of which earns a tenth of a token; one thread's reading is older, and one
+// deposits at the time at which the purse was emptied. Nothing is earned twice, and nothing is lost.
+template <std::int64_t Start>
+struct moving_time : watched_purse {
+  static constexpr unsigned threads = 3;
+
+  moving_time() : watched_purse({.ratio_permille = 500, .min_per_second = 100, .burst = 4}) {
+    empty(at_ms(Start / 2));  // so that a start near the wrap is not taken for a time before the purse was made
+    empty(at_ms(Start));
+    granted = budget.granted();
+  }
+  void run(unsigned thread) {
+    switch (thread) {
+      case 0: take(at_ms(Start + 10)); break;
+      case 1: take(at_ms(Start + 5)); break;
+      default: deposit(at_ms(Start)); break;
+    }
+  }
+  void after() { must_hold(at_ms(Start + 10), 0, 1000); }
+};
+using time_and_an_older_now = moving_time<1000>;
+MODEL_SCENARIO("retry_budget", time_and_an_older_now, {});
+using time_across_the_wrap = moving_time<tick_wrap - 4>;
+MODEL_SCENARIO("retry_budget", time_across_the_wrap, {});
+
+// A full purse takes no more, and what was in it is not forgotten by a deposit that comes beside a take.
+struct full_purse : watched_purse {
+  static constexpr unsigned threads = 3;
+
+  full_purse() : watched_purse({.ratio_permille = 500, .min_per_second = 100, .burst = 2}) {}
+  void run(unsigned thread) {
+    switch (thread) {
+      case 0:
+        deposit(at_ms(0));
+        deposit(at_ms(0));
+        break;
+      case 1: MODEL_CHECK(take(at_ms(0))); break;
+      default:
+        MODEL_CHECK(budget.balance_milli(at_ms(0)) <= 2000);
+        MODEL_CHECK(budget.balance_milli(at_ms(20)) <= 2000);
+        MODEL_CHECK(take(at_ms(20)));
+        break;
+    }
+  }
+  void after() {
+    const std::int64_t balance = budget.balance_milli(at_ms(20));
+    MODEL_CHECK(balance >= 0);
+    MODEL_CHECK(balance <= 2000);
+    MODEL_CHECK(taken <= 2000 + deposited + 2000);  // R1
+  }
+};
+MODEL_SCENARIO("retry_budget", full_purse, {});
+
+// What observers see: numbers that only grow, and a balance that there was.
+struct purse_from_outside : watched_purse {
+  static constexpr unsigned threads = 3;
+
+  purse_from_outside() : watched_purse({.ratio_permille = 500, .min_per_second = 0, .burst = 1}) {}
+  void run(unsigned thread) {
+    if (thread < 2) {
+      take(at_ms(0));
+      return;
+    }
+    std::uint64_t grants = 0, refusals = 0;
+    for (int i = 0; i < 2; ++i) {
+      const std::uint32_t balance = budget.balance_milli(at_ms(0));
+      MODEL_CHECK(balance == 0 || balance == 1000);
+      MODEL_CHECK(budget.granted() >= grants);
+      grants = budget.granted();
+      MODEL_CHECK(budget.denied() >= refusals);
+      refusals = budget.denied();
+      MODEL_CHECK(grants <= 1);
+      MODEL_CHECK(refusals <= 1);
+    }
+  }
+  void after() {
+    MODEL_CHECK(granted == 1);
+    must_hold(at_ms(0), 1000, 0);
+  }
+};
+MODEL_SCENARIO("retry_budget", purse_from_outside, {});
+
+// Lock-free: one dies at any of its steps. What it was taking or depositing is done or not; nobody else notices.
+struct death_of_a_taker : watched_purse {
+  static constexpr unsigned threads = 3;
+
+  death_of_a_taker() : watched_purse({.ratio_permille = 500, .min_per_second = 100, .burst = 4}) { empty(at_ms(0)); }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      deposit(at_ms(0));
+      deposit(at_ms(0));
+    } else {
+      take(at_ms(10));
+    }
+  }
+  void after() { must_hold(at_ms(10), 0, 1000); }
+  void after_death(unsigned dead) {
+    const std::int64_t rest = budget.balance_milli(at_ms(10));
+    const std::int64_t expected = 1000 + deposited - taken;
+    if (dead == 0) {
+      MODEL_CHECK(rest == expected || rest == expected + 500);
+    } else {
+      MODEL_CHECK(rest == expected || rest == expected - 1000);
+      MODEL_CHECK(budget.granted() - granted <= 1);
+    }
+  }
+};
+MODEL_SCENARIO("retry_budget", death_of_a_taker, {});
+
+}  // namespace
