@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
-#include <sstream>
 
 #include "model/engine/engine.hpp"
 #include "model/engine/runner.hpp"
+#include "model/engine/source.hpp"
 #include "support/proof_fact.hpp"
 
 namespace holdfast_model {
@@ -31,25 +31,11 @@ std::vector<order> weaker_than(order o, op_kind kind, bool of_failure) {
   }
 }
 
-std::string file_of(const char* path) {
-  const std::string whole(path);
-  for (const char* root : {"include/holdfast/", "src/", "tests/"}) {
-    const std::size_t at = whole.rfind(root);
-    if (at != std::string::npos) return whole.substr(at);
-  }
-  return whole;
-}
-
 // The code that the site stands in, so that a justification survives lines that move: `file | code | what | order -> order`.
 std::string key_of(const mutant& m) {
-  std::ifstream in(m.site.where.file);
-  std::string line;
-  for (unsigned i = 0; i < m.site.where.line && std::getline(in, line); ++i) {
-  }
-  const std::size_t first = line.find_first_not_of(" \t");
-  line = first == std::string::npos ? "" : line.substr(first);
+  std::string line = line_at(m.site.where);
   line = line.substr(0, line.find("  //"));
-  return file_of(m.site.where.file) + " | " + line + " | " + name_of(m.site.kind) +
+  return path_of(m.site.where.file) + " | " + line + " | " + name_of(m.site.kind) +
          (m.site.of_failure ? " failure" : "") + " | " + name_of(m.site.is) + " -> " + name_of(m.weaker);
 }
 
@@ -73,7 +59,7 @@ std::vector<mutant> find_mutants(const std::vector<scenario>& scenarios) {
     e.sites.clear();
     run_with_deaths(s);
     for (const order_site& site : e.sites) {
-      const std::string file = file_of(site.where.file);
+      const std::string file = path_of(site.where.file);
       if (file.rfind("tests/", 0) == 0) continue;  // a scenario's own atomics
       for (const order weaker : weaker_than(site.is, site.kind, site.of_failure)) {
         auto it =
@@ -114,7 +100,7 @@ int mutate_orders(const std::vector<scenario>& scenarios, const std::string& jus
   }
   std::vector<mutant> mutants = find_mutants(scenarios);
   std::sort(mutants.begin(), mutants.end(), [](const mutant& a, const mutant& b) {
-    const std::string left = file_of(a.site.where.file), right = file_of(b.site.where.file);
+    const std::string left = path_of(a.site.where.file), right = path_of(b.site.where.file);
     return left != right ? left < right : a.site.where.line < b.site.where.line;
   });
   int killed = 0, excused = 0, bad = 0;
@@ -134,7 +120,7 @@ int mutate_orders(const std::vector<scenario>& scenarios, const std::string& jus
     }
     const char* const state =
         killer != nullptr ? (listed ? "KILLED, BUT LISTED" : "killed") : (listed ? "justified" : "SURVIVED");
-    std::printf("%-18s %s:%u %s\n", state, file_of(m.site.where.file).c_str(), m.site.where.line,
+    std::printf("%-18s %s:%u %s\n", state, path_of(m.site.where.file).c_str(), m.site.where.line,
                 key.substr(key.find(" | ") + 3).c_str());
     if (killer != nullptr) {
       std::printf("%-18s   by %s\n", "", killer->name);
