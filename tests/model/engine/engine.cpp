@@ -105,6 +105,8 @@ void engine::step_ends(const operation& op) {
   }
   memory_.step_done(current_);
   ++steps_;
+  // The threads' steps are bounded by the scenario's limit; here there is nobody who could stop it.
+  if (current_ == main_thread && steps_ > most_main_steps) fail("the main thread goes on for ever");
   wake_sleepers(op, current_);
 }
 

@@ -174,6 +174,7 @@ class engine {
   void tell_line(const std::string& text);
   [[nodiscard]] std::string path_text() const;
 
+  static constexpr unsigned most_main_steps = 100'000;
   static inline bool running_ = false;
 
   search_options options_{};
