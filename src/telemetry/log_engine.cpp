@@ -115,8 +115,9 @@ log_lane* engine::attach() noexcept {
     lane.context_generation = ~std::uint64_t{0};
     lane.full_in_ring = lane.full;
     lane.busy = false;
-    lane.thread.store(static_cast<std::uint32_t>(::gettid()), mo::relaxed);  // own: published by the first record
-    std::uint32_t used = lanes_used_.load(mo::relaxed);                      // counter: only grows
+    lane.thread.store(static_cast<std::uint32_t>(::gettid()),
+                      mo::relaxed);                      // own: published by the first record or loss
+    std::uint32_t used = lanes_used_.load(mo::relaxed);  // counter: only grows
     bool covered = used > i;
     while (!covered) {
       covered = lanes_used_.compare_exchange_weak(
@@ -152,8 +153,7 @@ std::byte* engine::claim_when_full(log_lane& lane, std::size_t size) noexcept {
     }
     if (out != nullptr) return out;
   }
-  ++lane.full;
-  lane.lost_full.store(lane.full, mo::relaxed);  // counter: publishes nothing
+  lane.count_full();
   return nullptr;
 }
 
@@ -274,7 +274,7 @@ std::string_view engine::thread_text(std::size_t i) noexcept {
     std::array<char, 48> text{};
     constexpr std::string_view key = ",\"thread\":";
     char* p = std::copy(key.begin(), key.end(), text.data());
-    p = put_unsigned(p, lanes_[i].thread.load(mo::relaxed));  // own: published by the lane's first record
+    p = put_unsigned(p, lanes_[i].thread.load(mo::relaxed));  // own: published by the lane's first record or loss
     view.thread_text.assign({text.data(), static_cast<std::size_t>(p - text.data())});
   }
   return view.thread_text;
@@ -402,8 +402,7 @@ bool engine::tell_losses(std::int64_t now) noexcept {
   for (std::size_t i = 0; i < lanes_in_use(); ++i) {
     // The lane is read first: a loss is told behind the records that were there when it happened.
     if (views_[i].has_head) continue;
-    const std::uint64_t full = lanes_[i].lost_full.load(mo::relaxed);      // counter:
-    const std::uint64_t nested = lanes_[i].lost_nested.load(mo::relaxed);  // counter:
+    const auto [full, nested] = lanes_[i].lost();
     if (full > views_[i].full_told) any |= tell(full, views_[i].full_told, "lane_full", thread_text(i));
     if (nested > views_[i].nested_told) any |= tell(nested, views_[i].nested_told, "signal_nested", thread_text(i));
   }
@@ -416,10 +415,8 @@ void engine::recycle(std::size_t i) noexcept {
   lane_view& view = views_[i];
   const std::int64_t now = now_ns();
   static_cast<void>(tell_losses(now));
-  if (lanes_[i].lost_full.load(mo::relaxed) != view.full_told ||      // counter: the owner is gone
-      lanes_[i].lost_nested.load(mo::relaxed) != view.nested_told) {  // counter: as above
-    return;                                                           // no room for the line yet
-  }
+  const auto [full, nested] = lanes_[i].lost();
+  if (full != view.full_told || nested != view.nested_told) return;  // no room for the line yet
   if (view.unreleased != 0) {
     lanes_[i].ring.release();
     view.unreleased = 0;

@@ -4,7 +4,7 @@
 // A lane belongs to the thread that attached it until that thread ends; then the backend drains it and the next thread
 // may have it. Part of log_sink: nothing here is for users.
 //
-// Proof: tests/unit/log_sink_test.cpp.
+// Proof: tests/model/log_lane_model.cpp (every execution of small cases), tests/unit/log_sink_test.cpp.
 #pragma once
 
 #include <array>
@@ -45,6 +45,23 @@ struct log_lane {
     state.store(lane_state::free,
                 mo::release);  // [A2] release, pairs with [A1]: the lane is empty, its losses are told
   }
+  // A record of the owner's is lost; the second, from a signal handler inside one of its calls.
+  void count_full() noexcept {
+    ++full;
+    lost_full.store(full, mo::release);  // [A13] release, pairs with [A15]: the id of the thread that lost it
+  }
+  void count_nested() noexcept {
+    lost_nested.fetch_add(1, mo::release);  // [A14] release, pairs with [A16]: as above
+  }
+  struct losses {
+    std::uint64_t full;
+    std::uint64_t nested;
+  };
+  // The backend: so many, and `thread` is at least as new as the last of them, though it may have written no record yet.
+  [[nodiscard]] losses lost() const noexcept {
+    return {lost_full.load(mo::acquire),     // [A15] acquire, pairs with [A13]: as there
+            lost_nested.load(mo::acquire)};  // [A16] acquire, pairs with [A14]: as there
+  }
 
   // Written by the owning thread alone; the backend reads the losses and the thread's id.
   alignas(cache_line_size) std::uint64_t context_generation = ~std::uint64_t{0};  // none written yet
@@ -55,7 +72,7 @@ struct log_lane {
   atomic<std::uint64_t> lost_nested{0};  // calls from a signal handler inside a call
 
   alignas(cache_line_size) atomic<lane_state> state{lane_state::free};
-  atomic<std::uint32_t> thread{0};  // the kernel's id
+  atomic<std::uint32_t> thread{0};  // the kernel's id; published by the owner's first record or loss
 };
 
 // Where each sink keeps this thread's lane. Trivially destructible, so it outlives every other thread_local.

@@ -185,7 +185,7 @@ class log_sink {
       return;
     }
     if (lane->busy) [[unlikely]] {
-      lane->lost_nested.fetch_add(1, mo::relaxed);  // counter:
+      lane->count_nested();
       return;
     }
     lane->busy = true;
