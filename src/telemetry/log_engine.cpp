@@ -55,7 +55,7 @@ void engine::destroy(engine* e) noexcept {
 }
 
 engine::engine(log_sink& sink, const log_options& options, std::span<std::byte> memory) noexcept
-    : sink_(sink), options_(options), memory_(memory), writer_(options.output) {
+    : sink_(sink), options_(options), memory_(memory), requests_(sink.parked_), writer_(options.output) {
   std::byte* at = memory.data();
   const auto take = [&at](std::size_t bytes) {
     std::byte* const taken = at;
@@ -158,27 +158,20 @@ std::byte* engine::claim_when_full(log_lane& lane, std::size_t size) noexcept {
 }
 
 void engine::wake() noexcept {
-  if (sink_.parked_.load(mo::relaxed) != 0 &&         // hint: one waker is enough
-      sink_.parked_.exchange(0, mo::relaxed) != 0) {  // hint: as above
-    bell_.change_and_wake_all();
-  }
+  requests_.wake_if_parked();
 }
 
 bool engine::flush(duration timeout) noexcept {
   if (!opened_ || stopped_) return false;
   const auto give_up = deadline::after(steady_clock::now(), timeout);
-  const std::uint32_t mine =
-      flush_requested_.fetch_add(1, mo::release) + 1;  // [A5] release, pairs with [A6]: the caller's records
-  bell_.change_and_wake_all();
+  const std::uint32_t ticket = requests_.ask_flush();
   for (;;) {
-    const std::uint32_t seen = done_.read();
-    const std::uint32_t answered =
-        flush_answered_.load(mo::acquire);  // [A7] acquire, pairs with [A8]: the output has the lines
-    if (static_cast<std::int32_t>(answered - mine) >= 0) return true;
+    const std::uint32_t answers = requests_.answers();
+    if (requests_.is_answered(ticket)) return true;
     const auto left = give_up.remaining(steady_clock::now());
     if (left <= duration::zero()) return false;
     if (thread_runs_) {
-      done_.wait(seen, std::min<duration>(left, std::chrono::hours(1)));
+      requests_.sleep_until_answer(answers, std::min<duration>(left, std::chrono::hours(1)));
     } else {
       poll_once();
     }
@@ -187,8 +180,7 @@ bool engine::flush(duration timeout) noexcept {
 
 void engine::stop() noexcept {
   if (stopped_) return;
-  stop_requested_.store(1, mo::release);  // [A9] release, pairs with [A10]: the owner's records
-  bell_.change_and_wake_all();
+  requests_.ask_stop();
   if (thread_runs_) {
     ::pthread_join(thread_, nullptr);
     thread_runs_ = false;
@@ -482,11 +474,10 @@ void engine::give_up_output() noexcept {
 
 // One look at everything; true: something moved.
 bool engine::round(std::int64_t everything_until) noexcept {
-  const std::uint32_t requested =
-      flush_requested_.load(mo::acquire);  // [A6] acquire, pairs with [A5]: the records of who asked
+  const std::uint32_t requested = requests_.asked();
   const std::int64_t now = now_ns();
   keep_time(now);
-  if (!flushing_ && requested != flush_answered_.load(mo::relaxed)) {  // own: the backend alone writes it
+  if (!flushing_ && !requests_.has_answered(requested)) {
     flushing_ = true;
     flush_seen_ = requested;
     flush_limit_ = now;
@@ -504,17 +495,10 @@ bool engine::round(std::int64_t everything_until) noexcept {
   }
   if (flushing_ && !pass_is_full_ && begin_ == end_) {
     flushing_ = false;
-    flush_answered_.store(flush_seen_, mo::release);  // [A8] release, pairs with [A7]: the output has the lines
-    done_.change_and_wake_all();
+    requests_.answer(flush_seen_);
     worked = true;
   }
   return worked;
-}
-
-void engine::park(std::uint32_t seen, duration at_most) noexcept {
-  sink_.parked_.store(1, mo::relaxed);  // hint: who misses it is answered at the timeout
-  bell_.wait(seen, at_most);
-  sink_.parked_.store(0, mo::relaxed);  // hint: as above
 }
 
 void engine::end_backend() noexcept {
@@ -524,7 +508,7 @@ void engine::end_backend() noexcept {
     if (begin_ == end_ && !pass_is_full_) break;
     const std::int64_t now = now_ns();
     if (now >= give_up) break;
-    bell_.wait(bell_.read(), duration(std::min<std::int64_t>(give_up - now, 1'000'000)));
+    requests_.nap(duration(std::min<std::int64_t>(give_up - now, 1'000'000)));
   }
   give_up_output();
 }
@@ -551,8 +535,8 @@ void engine::run() noexcept {
   unsigned idle = 0;
   duration pause = shortest_park;
   for (;;) {
-    const std::uint32_t seen = bell_.read();
-    if (stop_requested_.load(mo::acquire) != 0) break;  // [A10] acquire, pairs with [A9]: the owner's records
+    const std::uint32_t rings = requests_.rings();
+    if (requests_.stop_is_asked()) break;
     if (round(std::numeric_limits<std::int64_t>::min())) {
       idle = 0;
       pause = shortest_park;
@@ -571,7 +555,7 @@ void engine::run() noexcept {
       } else if (begin_ != end_) {
         at_most = std::min(pause, std::max(duration(1), duration(oldest_in_buffer_ - now) + options_.latency));
       }
-      park(seen, at_most);
+      requests_.park(rings, at_most);
       pause = std::min<duration>(pause * 2, options_.max_park);
     }
   }

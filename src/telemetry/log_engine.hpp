@@ -20,8 +20,8 @@
 #include "holdfast/time/clock.hpp"
 #include "holdfast/time/deadline.hpp"
 
-#include "futex_word.hpp"
 #include "log_line.hpp"
+#include "log_requests.hpp"
 #include "log_writer.hpp"
 
 namespace holdfast::log_detail {
@@ -71,7 +71,6 @@ class engine {
   static std::size_t memory_bytes(const log_options& options) noexcept;
   static void* run_thread(void* self) noexcept;
   void run() noexcept;
-  void park(std::uint32_t seen, duration at_most) noexcept;
 
   bool look(std::size_t lane, std::int64_t now) noexcept;
   std::size_t drain(std::int64_t limit, std::int64_t now) noexcept;
@@ -107,11 +106,7 @@ class engine {
   bool thread_runs_ = false;
   bool opened_ = false;
   bool stopped_ = false;
-  futex_word bell_{};                         // rung for flush, stop, and records that should not wait
-  futex_word done_{};                         // rung by the backend when flush requests are answered
-  atomic<std::uint32_t> flush_requested_{0};  // written by flushing threads
-  atomic<std::uint32_t> flush_answered_{0};   // written by the backend
-  atomic<std::uint32_t> stop_requested_{0};   // written by the owner
+  log_requests<> requests_;
 
   // --- backend ---
   lane_view* views_ = nullptr;

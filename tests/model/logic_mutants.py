@@ -66,7 +66,7 @@ def build_and_run(options, compiler, number, mutant):
     seam = options.source / "tests/model/include"
     program = work / "tests"
     command = [*compiler, "-std=c++20", "-O1", "-w", f"-I{seam}", f"-I{overlay}", f"-I{options.source / 'include'}",
-               f"-I{options.source / 'tests'}", *map(str, sources),
+               f"-I{options.source / 'tests'}", f"-I{options.source / 'src'}", *map(str, sources),
                "-Wl,--whole-archive", str(options.engine), "-Wl,--no-whole-archive", *map(str, options.library),
                "-pthread", "-o", str(program)]
     built = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)

@@ -40,7 +40,8 @@
 //
 // Memory: max_threads * ring_bytes of address space (touched by the threads that log), buffer_bytes, and about 1 MiB.
 // Proof: tests/unit/log_sink_test.cpp, tests/stress/log_sink_stress.cpp, tests/alloc/log_alloc_test.cpp, tests/fault,
-// tests/tools/log_lines_test.py, bench/log_sink_bench.cpp.
+// tests/tools/log_lines_test.py, bench/log_sink_bench.cpp; its protocols between threads: tests/model/log_lane_model.cpp,
+// tests/model/log_requests_model.cpp.
 #pragma once
 
 #include <array>
