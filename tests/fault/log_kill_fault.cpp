@@ -21,6 +21,7 @@
 #include "fault.hpp"
 #include "json_line.hpp"
 #include "support/catch.hpp"
+#include "support/proof_fact.hpp"
 
 using namespace holdfast;
 using namespace std::chrono_literals;
@@ -157,6 +158,8 @@ TEST_CASE("a killed writer's file is a prefix of its log, and its successor star
   fault::report("log_kill", "rounds=%llu torn_tails=%llu damaged_prefixes=%llu lines=%llu",
                 static_cast<unsigned long long>(t.rounds), static_cast<unsigned long long>(t.torn_tails),
                 static_cast<unsigned long long>(t.damaged), static_cast<unsigned long long>(t.lines));
+  CHECK(test_support::proof_fact("faults.kill_rounds", t.rounds, "rounds"));
+  CHECK(test_support::proof_fact("faults.damaged_prefixes", t.damaged, "files"));
   REQUIRE(all_ready);
   CHECK(t.rounds >= 1'000);
   CHECK(t.damaged == 0);

@@ -18,6 +18,7 @@
 #include "fault.hpp"
 #include "single_step.hpp"
 #include "support/catch.hpp"
+#include "support/proof_fact.hpp"
 
 using namespace holdfast;
 using namespace std::chrono_literals;
@@ -287,6 +288,8 @@ void judge(const char* name, const char* who, const tally& t) {
                 static_cast<unsigned long long>(t.rounds), static_cast<unsigned long long>(t.received),
                 static_cast<unsigned long long>(t.torn), static_cast<unsigned long long>(t.missing),
                 static_cast<unsigned long long>(t.phantom), static_cast<unsigned long long>(t.stuck));
+  CHECK(test_support::proof_fact("faults.kill_rounds", t.rounds, "rounds"));
+  CHECK(test_support::proof_fact("faults.damaged_prefixes", t.torn + t.missing + t.phantom, "rounds"));
   CHECK(t.torn == 0);
   CHECK(t.missing == 0);
   CHECK(t.phantom == 0);

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "parts.hpp"
+#include "support/proof_fact.hpp"
 
 namespace holdfast_lin {
 namespace {
@@ -114,6 +115,12 @@ bool run_all(const arguments& asked, const std::vector<window_part>& parts, cons
     sum.seconds += t.seconds;
   }
   print("all", sum);
+  using test_support::proof_fact;
+  if (!proof_fact("lin.windows", sum.windows, "windows") ||
+      !proof_fact("lin.overlapping_percent", static_cast<std::uint64_t>(percent(sum.overlapping, sum.windows)), "%") ||
+      !proof_fact("lin.failures", sum.failures, "windows")) {
+    return false;
+  }
   if (sum.windows < asked.windows) {
     std::printf("LIN: stopped after %llu s with fewer windows than asked for\n",
                 static_cast<unsigned long long>(asked.seconds));
