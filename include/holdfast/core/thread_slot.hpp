@@ -18,7 +18,7 @@
 // Memory: four bytes a thread, one bit a number in the process. After fork() the child goes on with the numbers that
 // the parent had given out; those of threads that the child does not have stay taken.
 //
-// Proof: unit/thread_slot_test.cpp.
+// Proof: unit/thread_slot_test.cpp; how numbers pass from owner to owner: model/number_pool_model.cpp.
 #pragma once
 
 #include <cstdint>
