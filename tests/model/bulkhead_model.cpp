@@ -179,7 +179,9 @@ struct two_limits : watched_room {
   two_limits() : watched_room(2) {}
   void run(unsigned thread) {
     if (thread == 2) {
-      visit();
+      visit([&] { MODEL_CHECK(room.in_flight() == 1); });
+      MODEL_CHECK(room.in_flight() == 0);
+      MODEL_CHECK(room.refused() == refused);
     } else {
       set(thread == 0 ? 1 : largest_bulkhead);
     }

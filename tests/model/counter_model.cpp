@@ -126,7 +126,12 @@ struct adds_wrap {
   adds_wrap() { g.set(most); }
   void run(unsigned thread) {
     g.add(thread + 1);
-    if (thread < 2) level.set(thread + 5);
+    if (thread < 2) {
+      level.set(thread + 5);
+    } else {
+      const std::int64_t seen = level.value();
+      MODEL_CHECK(seen == 0 || seen == 5 || seen == 6);
+    }
   }
   void after() {
     MODEL_CHECK(g.value() == std::numeric_limits<std::int64_t>::min() + 5);

@@ -80,6 +80,32 @@ struct snapshot_beside_a_record {
 };
 MODEL_SCENARIO("histogram", snapshot_beside_a_record, {});
 
+// The same for one that only looks at two that record.
+struct two_record_one_looks {
+  static constexpr unsigned threads = 3;
+  histogram h;
+
+  void run(unsigned thread) {
+    if (thread < 2) {
+      h.record(duration(thread == 0 ? 3 : 5));
+      return;
+    }
+    const histogram_snapshot s = h.snapshot();
+    MODEL_CHECK(s.count() == s.buckets[3] + s.buckets[5]);
+    MODEL_CHECK(s.buckets[3] <= 1);
+    MODEL_CHECK(s.buckets[5] <= 1);
+    MODEL_CHECK(s.sum == duration(0) || s.sum == duration(3) || s.sum == duration(5) || s.sum == duration(8));
+    MODEL_CHECK(s.max == duration(0) || s.max == duration(3) || s.max == duration(5));
+  }
+  void after() {
+    const histogram_snapshot s = h.snapshot();
+    MODEL_CHECK(s.count() == 2);
+    MODEL_CHECK(s.sum == duration(8));
+    MODEL_CHECK(s.max == duration(5));
+  }
+};
+MODEL_SCENARIO("histogram", two_record_one_looks, {});
+
 // Lock-free: one dies in the middle, and the others' records are whole.
 struct death_of_a_record {
   static constexpr unsigned threads = 3;

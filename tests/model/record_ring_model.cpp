@@ -133,8 +133,10 @@ struct mixed_sizes : watched_ring {
   }
   void run(unsigned thread) {
     if (thread == 0) {
-      for (const std::size_t payload : {std::size_t{40}, std::size_t{0}, std::size_t{104}, std::size_t{20}})
-        static_cast<void>(write(payload));
+      for (const std::size_t payload : {std::size_t{40}, std::size_t{0}, std::size_t{104}, std::size_t{20}}) {
+        if (write(payload)) MODEL_CHECK(ring.backlog() >= bytes);
+      }
+      MODEL_CHECK(!ring.granted(112) || bytes <= ring.capacity() - step(112));
     } else {
       for (int i = 0; i < 4; ++i) static_cast<void>(take());
     }

@@ -149,6 +149,8 @@ struct full_purse : watched_purse {
         MODEL_CHECK(budget.balance_milli(at_ms(0)) <= 2000);
         MODEL_CHECK(budget.balance_milli(at_ms(20)) <= 2000);
         MODEL_CHECK(take(at_ms(20)));
+        MODEL_CHECK(budget.granted() >= 1);
+        MODEL_CHECK(budget.denied() == 0);
         break;
     }
   }

@@ -50,19 +50,33 @@ template <class Queue>
 struct watched {
   explicit watched(std::uint64_t first = 0) : queue(first) {}
 
+  // By each of the ways to push one, in turns.
   bool push() {
     pushes.begins();
-    if (!queue.try_push(item(static_cast<int>(pushes.count()) + 1))) {
+    const int next = static_cast<int>(pushes.count()) + 1;
+    const item mine(next);
+    const bool done = next % 3 == 0   ? queue.try_push(mine)
+                      : next % 3 == 1 ? queue.try_push(item(next))
+                                      : queue.try_emplace(next);
+    if (!done) {
       refused_push();
       return false;
     }
     pushes.done();
     return true;
   }
+  // By each of the ways to pop one, in turns.
   bool pop() {
     pops.begins();
     item out(-1);
-    if (!queue.try_pop(out)) {
+    bool done = false;
+    if (pops.count() % 2 == 0) {
+      done = queue.try_pop(out);
+    } else if (const std::optional<item> one = queue.try_pop()) {
+      out = *one;
+      done = true;
+    }
+    if (!done) {
       MODEL_CHECK(out.get() == -1);
       refused_pop();
       return false;
@@ -282,7 +296,12 @@ struct consumed_whole {
     for (int i = 0; i < 2; ++i) {
       const unsigned known = w.pushes.known(), before = w.pops.count();
       w.pops.begins();
-      const std::size_t count = w.queue.consume_all([&](item&& one) { w.popped(one); });
+      unsigned most = before;  // what could be there when it looked
+      const std::size_t count = w.queue.consume_all([&](item&& one) {
+        if (most == before) most = w.pushes.count() + 1;
+        w.popped(one);
+      });
+      MODEL_CHECK(w.pops.count() <= most);
       MODEL_CHECK(before + count == w.pops.count());
       MODEL_CHECK(w.pops.count() >= known);
     }
