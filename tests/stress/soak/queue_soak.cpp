@@ -174,15 +174,18 @@ void play_queue(run& r) {
     const std::uint64_t starts[] = {0, (std::uint64_t{1} << 32U) - 5'000, ~std::uint64_t{0} - 5'000};
     const std::uint64_t first = starts[r.round_seed() % 3];
     switch (kind % 9) {
-      case 0: singles<whole<1>, 1024>(r, 500'000, first); break;
-      case 1: torrent<1024>(r, 1'000'000, first); break;
-      case 2: singles<whole<9>, 64>(r, 20'000, first); break;
-      case 3: torrent<16'384>(r, 20'000'000, first); break;
-      case 4: owners(r, 20'000); break;
-      case 5: singles<whole<1>, 2>(r, 2'000, first); break;
-      case 6: batches<whole<8>, 64>(r, 50'000, first); break;
-      case 7: batches<whole<1>, 256>(r, 300'000, first); break;
-      default: singles<whole<1>, 16>(r, 10'000, first); break;
+      case 0:
+      case 3:
+      case 6: torrent<16'384>(r, 20'000'000, first); break;
+      case 1: singles<whole<1>, 1024>(r, 200'000, first); break;
+      case 2: singles<whole<9>, 64>(r, 5'000, first); break;
+      case 4: owners(r, 5'000); break;
+      case 5: singles<whole<1>, 2>(r, 500, first); break;
+      case 7: batches<whole<8>, 64>(r, 20'000, first); break;
+      default:
+        batches<whole<1>, 256>(r, 100'000, first);
+        singles<whole<1>, 16>(r, 2'000, first);
+        break;
     }
   }
 }
