@@ -145,6 +145,10 @@ log_facts check_log(std::istream& log, const std::string& id_prefix, const std::
     }
     note_id(text_in(line, "correlation_id"), id_prefix, found);
     breakers.note(line);
+    if (text_in(line, "message") == "log records lost") {
+      ++facts.loss_lines;
+      facts.lost_told += number_in(line, "lost");
+    }
     if (const auto lost = maybe_number_in(line, "log_lost")) facts.lost = lost;
     // The service counts what it had written before the line that says so.
     if (const auto written = maybe_number_in(line, "log_written")) facts.written = *written + 1;

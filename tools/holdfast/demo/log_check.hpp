@@ -37,6 +37,8 @@ struct log_facts {
   std::string first_missing;
   std::optional<std::uint64_t> written;  // as the service itself counted at its end, that line included
   std::optional<std::uint64_t> lost;
+  std::uint64_t loss_lines = 0;  // that tell of losses where they happened; they are no records themselves
+  std::uint64_t lost_told = 0;   // the sum of what they tell
   std::vector<logged_transition> transitions;
   std::string jq = "not installed";  // or "ok", or what it said
 };

@@ -139,7 +139,7 @@ promise nothing_lost(const run_record& run) {
   const log_facts& log = run.log;
   if (!log.lost) return {what, "not said by the service", judgement::unknown};
   const std::uint64_t written = log.written.value_or(log.lines);
-  const bool exact = written == log.lines;
+  const bool exact = written + log.loss_lines == log.lines && log.lost_told == *log.lost;
   return {what, grouped(*log.lost) + " lost, " + grouped(written) + " written" + (exact ? "" : ", not what is there"),
           kept_if(exact)};
 }

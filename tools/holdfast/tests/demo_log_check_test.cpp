@@ -64,7 +64,8 @@ TEST_CASE("a transition is told with the attempts of the generation that it ende
   for (int i = 0; i < 3; ++i) {
     text += line("03", R"("message":"probe","dependency":"primary","verdict":"ok","generation":2)");
   }
-  text += line("05", R"("message":"stopped","log_written":17,"log_lost":0)");
+  text += line("05", R"("message":"log records lost","lost":3,"reason":"lane_full")");
+  text += line("05", R"("message":"stopped","log_written":17,"log_lost":3)");
   std::istringstream log(text);
   const auto facts = check_log(log, "p", {});
   REQUIRE(facts.transitions.size() == 3);
@@ -75,7 +76,9 @@ TEST_CASE("a transition is told with the attempts of the generation that it ende
   CHECK(facts.transitions[2].probes_ok == 3);
   CHECK(facts.transitions[2].probes_not_ok == 0);
   CHECK(facts.written == 18);
-  CHECK(facts.lost == 0);
+  CHECK(facts.lost == 3);
+  CHECK(facts.loss_lines == 1);
+  CHECK(facts.lost_told == 3);
 }
 
 TEST_CASE("a timestamp is read to the millisecond, and nonsense is none", "[demo]") {

@@ -169,8 +169,12 @@ TEST_CASE("a service that cannot count its allocations is told so, not judged", 
 
 TEST_CASE("losses that are counted exactly keep the promise", "[demo]") {
   run_record run = good_run();
-  run.log.lost = 12;
+  run.log.lost = run.log.lost_told = 12;
+  run.log.loss_lines = 2;
+  run.log.lines += 2;
   CHECK(broken_in(run) == 0);
+  run.log.lost = 13;  // one that no line tells of
+  CHECK(broken_in(run) == 1);
 }
 
 TEST_CASE("a run that was cut short before anything happened is judged without harm", "[demo]") {
