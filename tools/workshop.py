@@ -69,7 +69,7 @@ CONFIGURATIONS = {
         "options": {**CLANG_SANITIZERS["options"], "tools": "disabled"},
     },
     "asan-program": {
-        "about": "the same, and the program with its tests and its demo",
+        "about": "the same, and the program with its tests",
         **CLANG_SANITIZERS,
         "options": {**CLANG_SANITIZERS["options"], "tools": "enabled"},
     },
