@@ -52,6 +52,7 @@ promise opened_by_rule(const run_record& run) {
   if (!run.policies) return {what, "no breakers", judgement::unknown};
   std::uint64_t opened = 0, wrong = 0, failures = 0;
   std::int64_t first_ms = -1;
+  bool early = false;
   const std::int64_t fault_at = run.wall_start_ms + time_of(run, fault::primary_locked, true, {}).count();
   for (const auto& t : run.log.transitions) {
     if (t.from != "closed" || t.to != "open") continue;
@@ -59,12 +60,17 @@ promise opened_by_rule(const run_record& run) {
     if (!by_rule(t, run.rules)) ++wrong;
     // One that opened before the fault, on a machine that kept the service waiting, was by rule too, but is not the answer.
     const bool answers = t.breaker == "primary" && t.wall_ms + clock_slack_ms >= fault_at;
+    if (t.breaker == "primary" && !answers) early = true;
     if (first_ms >= 0 || !answers) continue;
     first_ms = std::max<std::int64_t>(0, t.wall_ms - fault_at);
     failures = t.failed;
   }
-  std::string figure = grouped(opened) + " opened, " + (wrong == 0 ? "" : grouped(wrong) + " not by rule, ");
-  if (first_ms >= 0) figure += "primary after " + grouped(failures) + " failures, " + std::to_string(first_ms) + " ms";
+  std::string figure = grouped(opened) + " opened" + (wrong == 0 ? "" : ", " + grouped(wrong) + " not by rule");
+  if (first_ms >= 0) {
+    figure += ", primary after " + grouped(failures) + " failures, " + std::to_string(first_ms) + " ms";
+  } else if (early) {
+    figure += ", primary before it was locked";
+  }
   return {what, figure, kept_if(opened > 0 && wrong == 0)};
 }
 

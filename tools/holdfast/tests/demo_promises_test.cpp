@@ -155,6 +155,8 @@ TEST_CASE("the opening that answers the fault is told, not one before it", "[dem
   const auto promises = judge(run);
   CHECK(promises[2].verdict == judgement::kept);
   CHECK(promises[2].figure == "2 opened, primary after 11 failures, 50 ms");
+  run.log.transitions.erase(run.log.transitions.begin() + 1);
+  CHECK(judge(run)[2].figure == "1 opened, primary before it was locked");
 }
 
 TEST_CASE("a service that cannot count its allocations is told so, not judged", "[demo]") {
