@@ -218,6 +218,8 @@ class circuit_breaker {
   [[nodiscard]] const circuit_breaker_options& options() const noexcept { return rules_.options(); }
 
  private:
+  friend struct breaker_start;  // tests/model: begins at a word that no run would reach
+
   // An admission that fits in two registers, so that those that are not slow never touch memory.
   struct slow_admission {
     std::uint64_t word_or_wait;

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+// The breaker's window: results counted by threads with places of their own and by threads that share one, the rate that
+// is read from them, and the dirty mark that says when to look.
+#include <utility>
+
+#include "holdfast/policy/breaker_window.hpp"
+#include "holdfast/policy/circuit_breaker.hpp"
+
+#include "model/breaker_scenario.hpp"
+
+using namespace holdfast;
+using namespace holdfast_model;
+
+namespace {
+
+constexpr time_point early = at_tick(tick_wrap - 100);
+constexpr time_point next_window = at_tick(tick_wrap + 100);  // the window of `early` is over, and the tick has wrapped
+
+struct window_scenario {
+  circuit_breaker breaker;
+  ledger told;
+  explicit window_scenario(const circuit_breaker_options& o)
+      : breaker(o), begin(breaker_state::closed, 0xFFFF, 0, tick_wrap - 200) {
+    breaker_start::set(breaker, begin);
+  }
+  void call(unsigned thread, verdict v, time_point now) {
+    auto a = breaker.admit(now);
+    told.add(thread, a.transition);
+    if (a) told.add(thread, breaker.report(std::move(a.ticket), v, now).transition);
+  }
+  breaker_snapshot check_chain(time_point now) const {
+    const breaker_snapshot s = breaker.snapshot(now);
+    told.check_chain(begin, s);
+    return s;
+  }
+  void check_opened_once() const {
+    const breaker_snapshot s = check_chain(early);
+    MODEL_CHECK(s.state == breaker_state::open);
+    MODEL_CHECK(s.opens == 1);
+    MODEL_CHECK(told.count(breaker_cause::failure_rate) == 1);
+  }
+  breaker_word begin;
+};
+
+// --- the rate
+
+// Two failures together are the limit: at least one of those who report them sees both, and one opens. [F1]
+struct two_failures : window_scenario {
+  static constexpr unsigned threads = 2;
+  two_failures() : window_scenario(by_rate(1000, 2)) {}
+  void run(unsigned thread) { call(thread, verdict::transient, early); }
+  void after() { check_opened_once(); }
+};
+struct two_failures_own : two_failures {};
+struct two_failures_one_shares : two_failures {};
+struct two_failures_both_share : two_failures {};
+MODEL_SCENARIO("circuit_breaker", two_failures_own, {.weak_failures = 0, .slots = 2});
+MODEL_SCENARIO("circuit_breaker", two_failures_one_shares, {.weak_failures = 0, .slots = 1});
+MODEL_SCENARIO("circuit_breaker", two_failures_both_share, {.weak_failures = 1, .slots = 0});
+
+// The window holds a failure; a success that brings the minimum and a failure: whoever looks last sees both.
+struct success_brings_the_minimum : window_scenario {
+  static constexpr unsigned threads = 2;
+  success_brings_the_minimum() : window_scenario(by_rate(600, 3)) { call(3, verdict::transient, early); }
+  void run(unsigned thread) { call(thread, thread == 0 ? verdict::ok : verdict::timeout, early); }
+  void after() { check_opened_once(); }
+};
+MODEL_SCENARIO("circuit_breaker", success_brings_the_minimum, {.weak_failures = 0, .slots = 1});
+
+// It never opens on a rate that no order of the reports gives: the success of each comes before its failure.
+struct never_too_early : window_scenario {
+  static constexpr unsigned threads = 2;
+  never_too_early() : window_scenario(by_rate(600, 1)) { call(3, verdict::ok, early); }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      call(0, verdict::ok, early);
+      call(0, verdict::transient, early);
+    } else {
+      call(1, verdict::transient, early);
+    }
+  }
+  void after() {
+    const breaker_snapshot s = check_chain(early);
+    MODEL_CHECK(s.state == breaker_state::closed);
+    MODEL_CHECK(s.window_ok == 2);
+    MODEL_CHECK(s.window_failed == 2);
+  }
+};
+struct never_too_early_own : never_too_early {};
+MODEL_SCENARIO("circuit_breaker", never_too_early_own, {.weak_failures = 0, .slots = 2});
+
+// --- the window by itself
+
+constexpr breaker_word counted_word(breaker_state::closed, 0xFFFF, 0, 1);
+
+// Who reads the sums meanwhile finds no more than was reported, and with each failure the successes before it. [W1] [W2]
+template <unsigned Writers>
+struct sums {
+  static constexpr unsigned threads = Writers + 1;
+  breaker_window window{by_rate(500, 1).window};
+  void run(unsigned thread) {
+    if (thread < Writers) {
+      window.count_ok(counted_word, early);
+      window.count_failed(counted_word, early);
+      return;
+    }
+    const breaker_window::sums s = window.counts(window.epoch(early), counted_word.generation());
+    MODEL_CHECK(s.ok <= Writers);
+    MODEL_CHECK(s.failed <= s.ok);
+  }
+  void after() {
+    const breaker_window::sums s = window.counts(window.epoch(early), counted_word.generation());
+    MODEL_CHECK(s.ok == Writers);
+    MODEL_CHECK(s.failed == Writers);
+  }
+  // Either a result was counted or it was not; the rest is there.
+  void after_death(unsigned dead) {
+    const breaker_window::sums s = window.counts(window.epoch(early), counted_word.generation());
+    MODEL_CHECK(s.ok <= Writers);
+    MODEL_CHECK(s.failed <= s.ok);
+    if (dead == Writers) MODEL_CHECK(s.failed == Writers);
+  }
+};
+struct sums_own : sums<1> {};
+struct sums_shared : sums<1> {};
+struct sums_of_two : sums<2> {};
+MODEL_SCENARIO("circuit_breaker", sums_own, {.slots = 1});
+MODEL_SCENARIO("circuit_breaker", sums_shared, {.slots = 0});
+MODEL_SCENARIO("circuit_breaker", sums_of_two, {.weak_failures = 0, .dies = false, .slots = 0});
+
+// The hot path counts on in a place of its own, from one stretch of time to the next and over the wrap of the epoch.
+struct hot_path {
+  static constexpr unsigned threads = 3;
+  static constexpr std::int64_t epoch_wrap = (std::int64_t{1} << 24U) * 10'000'000;  // of the epoch in a bucket's word
+  static constexpr time_point before{duration(epoch_wrap - 1'000'000)};
+  static constexpr time_point behind{duration(epoch_wrap + 1'000'000)};
+  breaker_window window{by_rate(500, 1).window};
+  void count(unsigned thread, time_point now) {
+    if (!window.try_count_ok(thread, counted_word, now)) window.count_ok(counted_word, now);
+  }
+  void run(unsigned thread) {
+    if (thread < 2) {
+      count(thread, before);
+      count(thread, before);
+      count(thread, behind);
+      return;
+    }
+    const std::uint64_t ok = window.counts(window.epoch(behind), counted_word.generation()).ok;
+    MODEL_CHECK(ok <= 6);
+  }
+  void after() {
+    MODEL_CHECK(window.counts(window.epoch(behind), counted_word.generation()).ok == 6);
+    MODEL_CHECK(window.counts(window.epoch(behind) + 15, counted_word.generation()).ok == 2);
+    MODEL_CHECK(window.counts(window.epoch(behind) + 16, counted_word.generation()).ok == 0);
+    // I2: a count of another generation is no count of this one.
+    MODEL_CHECK(window.counts(window.epoch(behind), 0).ok == 0);
+  }
+};
+MODEL_SCENARIO("circuit_breaker", hot_path, {.slots = 2});
+
+// In the shared place a result of the generation before never takes away one of the next; over the wrap.
+struct two_generations {
+  static constexpr unsigned threads = 2;
+  breaker_window window{by_rate(500, 1).window};
+  void run(unsigned thread) {
+    if (thread == 0) {
+      window.count_failed(counted_word, early);
+    } else {
+      window.count_failed(counted_word.next(breaker_state::closed, 0, 1), early);
+    }
+  }
+  void after() {
+    MODEL_CHECK(window.failed(window.epoch(early), 0) == 1);
+    MODEL_CHECK(window.failed(window.epoch(early), 0xFFFF) == 0);
+  }
+};
+MODEL_SCENARIO("circuit_breaker", two_generations, {.slots = 0});
+
+// Refusals are counted where results are.
+struct refused {
+  static constexpr unsigned threads = 3;
+  breaker_window window{by_rate(500, 1).window};
+  void run(unsigned thread) {
+    if (thread < 2) {
+      window.count_refused();
+      window.count_refused();
+    } else {
+      MODEL_CHECK(window.refused() <= 4);
+    }
+  }
+  void after() { MODEL_CHECK(window.refused() == 4); }
+};
+struct refused_own : refused {};
+struct refused_one_shares : refused {};
+MODEL_SCENARIO("circuit_breaker", refused_own, {.slots = 2});
+MODEL_SCENARIO("circuit_breaker", refused_one_shares, {.slots = 1});
+
+// --- the dirty mark
+
+// The failures have left the window and a success takes the mark away, while another failure comes in: the mark is there
+// when both are done, so the next success looks and opens. [F1] [F2]
+template <unsigned Threads>
+struct mark_taken : window_scenario {
+  static constexpr unsigned threads = Threads;
+  mark_taken() : window_scenario(by_rate(300, Threads + 1)) { call(3, verdict::transient, early); }
+  void run(unsigned thread) { call(thread, thread == 0 ? verdict::transient : verdict::ok, next_window); }
+  void after() {
+    MODEL_CHECK(check_chain(next_window).state == breaker_state::closed);
+    MODEL_CHECK(breaker_start::get(breaker).dirty());
+    call(3, verdict::ok, next_window);
+    if (Threads == 2) MODEL_CHECK(check_chain(next_window).state == breaker_state::open);
+  }
+};
+struct mark_taken_own : mark_taken<2> {};
+struct mark_taken_shared : mark_taken<2> {};
+MODEL_SCENARIO("circuit_breaker", mark_taken_own, {.weak_failures = 0, .slots = 2});
+MODEL_SCENARIO("circuit_breaker", mark_taken_shared, {.weak_failures = 0, .slots = 0});
+
+}  // namespace
