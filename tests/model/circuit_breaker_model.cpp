@@ -387,6 +387,16 @@ using level_falls_once_for_three = level_falls<3>;
 MODEL_SCENARIO("circuit_breaker", level_falls_once, {});
 MODEL_SCENARIO("circuit_breaker", level_falls_once_for_three, {.weak_failures = 0});
 
+// Not before it is due, in generation zero as in any other: it comes again after 2^16 transitions.
+struct level_stays : breaker_scenario {
+  static constexpr unsigned threads = 2;
+  static constexpr std::int64_t closed_at = tick_wrap / 2;
+  level_stays() : breaker_scenario(in_row(2), breaker_word(breaker_state::closed, 0, 3, closed_at)) {}
+  void run(unsigned thread) { call(thread, verdict::ok, at_tick(closed_at + 1)); }
+  void after() { MODEL_CHECK(check_chain(at_tick(closed_at + 1)).level == 3); }
+};
+MODEL_SCENARIO("circuit_breaker", level_stays, {});
+
 // I8, and wait-free: who looks while states change sees one that was, and changes nothing.
 struct looked_at : breaker_scenario {
   static constexpr unsigned threads = 3;

@@ -255,7 +255,8 @@ class circuit_breaker {
   std::uint32_t open_longest_;  // rules_.open_longest(), on the line that is here anyway
   breaker_rules rules_;
   // Written seldom.
-  alignas(2 * cache_line_size) atomic<std::uint64_t> decay_{0};  // {generation, tick} when the level may next fall
+  // {generation, tick} when the level may next fall; at first of no generation
+  alignas(2 * cache_line_size) atomic<std::uint64_t> decay_{~std::uint64_t{0}};
   atomic<std::uint64_t> quorum_{0};  // the bucket of time in which min_calls was reached, while the word is dirty
   atomic<std::int64_t> since_{0};
   atomic<std::uint64_t> opens_{0};
