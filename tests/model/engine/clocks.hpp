@@ -44,6 +44,12 @@ class view {
   [[nodiscard]] stamp of(std::size_t location) const noexcept {
     return location < oldest_.size() ? oldest_[location] : 0;
   }
+  [[nodiscard]] bool covers(const view& other) const noexcept {
+    for (std::size_t i = 0; i < other.oldest_.size(); ++i) {
+      if (of(i) < other.oldest_[i]) return false;
+    }
+    return true;
+  }
   void raise(std::size_t location, stamp to) {
     if (location >= oldest_.size()) oldest_.resize(location + 1, 0);
     oldest_[location] = std::max(oldest_[location], to);

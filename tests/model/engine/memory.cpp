@@ -101,6 +101,8 @@ std::uint64_t memory::read(thread_id t, std::uint32_t where, std::size_t positio
     thread.progress = true;
   }
   if (acquires(o) || wrong == flaw::relaxed_is_acquire) {
+    // Also of other locations: the next turn of a loop can no longer read what the last one did.
+    if (!thread.now.messages.covers(m.carried.messages)) thread.progress = true;
     thread.now.join(m.carried);
   } else {
     thread.read_relaxed.join(m.carried);
@@ -144,7 +146,10 @@ std::uint64_t memory::exchange(thread_id t, std::uint32_t where, std::size_t pos
 
 void memory::fence(thread_id t, order o) {
   thread_memory& thread = threads_[t];
-  if (acquires(o) && wrong != flaw::fences_ignored) thread.now.join(thread.read_relaxed);
+  if (acquires(o) && wrong != flaw::fences_ignored) {
+    if (!thread.now.messages.covers(thread.read_relaxed.messages)) thread.progress = true;
+    thread.now.join(thread.read_relaxed);
+  }
   if (o == order::seq_cst && wrong != flaw::sc_fence_is_acq_rel) {
     thread.now.messages.join(sc_);
     sc_.join(thread.now.messages);
