@@ -251,6 +251,8 @@ class cache {
   [[nodiscard]] const cache_options& options() const noexcept { return options_; }
 
  private:
+  friend struct cache_start;  // tests/model: begins with sequence numbers that no run would reach
+
   static constexpr std::size_t words_for(std::size_t n) noexcept { return (n + 7) / 8; }
   static constexpr std::size_t key_words = words_for(sizeof(Key));
   static constexpr std::size_t value_words = words_for(sizeof(Value));
@@ -407,7 +409,9 @@ class cache {
       words = std::min(words_for(value.used_bytes()), value_words);
     }
     const std::uint64_t s = to.sequence.load(mo::relaxed);  // own: the lock's holder
-    to.sequence.store(s + 1, mo::relaxed);                  // own: ordered by [C12]
+    // [C16] release, pairs with [C10], [C14]: a reader that finds an odd sequence knows the puts before this one, and so
+    // looks elsewhere next time: one writer can overtake it once, not again and again by an old tag
+    to.sequence.store(s + 1, mo::release);
     fence(mo::release);  // [C12] release, pairs with [C11], [C15]: who sees a new word sees an odd sequence
     store_words(to.key, key, key_words);
     to.stored_at.store(now, mo::relaxed);                       // counter: published by [C13]
