@@ -16,7 +16,7 @@
 // that fail together do not come back together.
 //
 // Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
-// Proof: unit/random_test.cpp.
+// Proof: unit/random_test.cpp, model/random_model.cpp.
 #pragma once
 
 #include <concepts>

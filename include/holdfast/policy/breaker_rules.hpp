@@ -5,7 +5,7 @@
 // can be decided from the word alone is here; the rate rule needs the window as well and is the breaker's.
 //
 // Wait-free, no allocation, no clock, no atomics: the same functions serve every form of the breaker and its tests.
-// Proof: unit/circuit_breaker_test.cpp, against a reference written without them.
+// Proof: unit/circuit_breaker_test.cpp, against a reference written without them; model/circuit_breaker_model.cpp.
 #pragma once
 
 #include <algorithm>

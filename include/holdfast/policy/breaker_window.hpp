@@ -26,7 +26,7 @@
 // form. Source of the ring: Polly's rolling health metrics and others; that of the epoch in the word: Sentinel's leap
 // array, which resets buckets under a lock instead.
 //
-// Proof: unit/circuit_breaker_test.cpp, stress/circuit_breaker_stress.cpp.
+// Proof: model/breaker_window_model.cpp, unit/circuit_breaker_test.cpp, stress/circuit_breaker_stress.cpp.
 #pragma once
 
 #include <array>

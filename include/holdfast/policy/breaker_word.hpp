@@ -14,7 +14,7 @@
 //
 // A value type, constexpr throughout; nothing here is atomic.
 //
-// When to use it: inside breakers. Proof: unit/circuit_breaker_test.cpp.
+// When to use it: inside breakers. Proof: unit/circuit_breaker_test.cpp, model/circuit_breaker_model.cpp.
 #pragma once
 
 #include <cstdint>

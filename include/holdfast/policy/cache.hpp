@@ -31,8 +31,8 @@
 // Method: set-associative, eviction by second chance (the clock algorithm, Corbato 1968), slots under sequence words
 // read word by word (Boehm, "Can seqlocks get along with programming language memory models", 2012). Room is left for
 // negative entries (a slot's flags) and for the flight word of a single-flight refresh.
-// Proof: unit/cache_test.cpp, stress/cache_stress.cpp (no torn value, F2 no waiting, F4 true age),
-// alloc/policy_alloc_test.cpp.
+// Proof: model/cache_model.cpp (each operation in every execution), unit/cache_test.cpp, stress/cache_stress.cpp (no torn
+// value, F2 no waiting, F4 true age), alloc/policy_alloc_test.cpp.
 #pragma once
 
 #include <algorithm>
@@ -229,7 +229,8 @@ class cache {
         std::uint64_t seen = in.tags[way].load(mo::acquire);  // [C9] acquire, pairs with [C7], [C8]: as [C2]
         if (seen != tag || !holds(in.slots[way], key)) continue;
         // own: taking a tag away publishes nothing
-        erased |= in.tags[way].compare_exchange_strong(seen, 0, mo::relaxed, mo::relaxed);
+        // [C17] acquire, pairs with [C8]: a put that was faster has moved the value, and the version below tells
+        erased |= in.tags[way].compare_exchange_strong(seen, 0, mo::relaxed, mo::acquire);
       }
       // own: ordered after the tags by their acquire loads
       if (in.writer.load(mo::relaxed) >> version_shift == version) break;
@@ -396,7 +397,7 @@ class cache {
       // Before the old slot goes: who then finds the key in neither place sees the version move, and looks again.
       // [C6] release, pairs with [C1], [C5]: the new place is written before the version that tells of the move
       in.writer.store(state + (std::uint64_t{1} << version_shift), mo::release);
-      in.tags[old_way].store(0, mo::release);  // [C8] release, pairs with [C2], [C9]: carries [C6] with it
+      in.tags[old_way].store(0, mo::release);  // [C8] release, pairs with [C2], [C9], [C17]: carries [C6]
     }
     return cache_put::stored;
   }

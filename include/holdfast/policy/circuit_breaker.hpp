@@ -54,7 +54,8 @@
 // Sources: Nygard, "Release It!", 2007, for the pattern; the breakers of Polly, resilience4j, gobreaker, Finagle and
 // brpc for what their users were hurt by; Envoy for levels that fall on evidence only.
 //
-// Proof: unit/circuit_breaker_test.cpp, stress/circuit_breaker_stress.cpp, bench/circuit_breaker_bench.cpp.
+// Proof: model/circuit_breaker_model.cpp and model/breaker_window_model.cpp, unit/circuit_breaker_test.cpp,
+// stress/circuit_breaker_stress.cpp, bench/circuit_breaker_bench.cpp.
 #pragma once
 
 #include <cstdint>
