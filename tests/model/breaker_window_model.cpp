@@ -54,9 +54,9 @@ struct two_failures : window_scenario {
 struct two_failures_own : two_failures {};
 struct two_failures_one_shares : two_failures {};
 struct two_failures_both_share : two_failures {};
-MODEL_SCENARIO("circuit_breaker", two_failures_own, {.weak_failures = 0, .slots = 2});
-MODEL_SCENARIO("circuit_breaker", two_failures_one_shares, {.weak_failures = 0, .slots = 1});
-MODEL_SCENARIO("circuit_breaker", two_failures_both_share, {.weak_failures = 1, .slots = 0});
+MODEL_SCENARIO("breaker_window", two_failures_own, {.weak_failures = 0, .slots = 2});
+MODEL_SCENARIO("breaker_window", two_failures_one_shares, {.weak_failures = 0, .slots = 1});
+MODEL_SCENARIO("breaker_window", two_failures_both_share, {.weak_failures = 1, .slots = 0});
 
 // The window holds a failure; a success that brings the minimum and a failure: whoever looks last sees both.
 struct success_brings_the_minimum : window_scenario {
@@ -65,7 +65,7 @@ struct success_brings_the_minimum : window_scenario {
   void run(unsigned thread) { call(thread, thread == 0 ? verdict::ok : verdict::timeout, early); }
   void after() { check_opened_once(); }
 };
-MODEL_SCENARIO("circuit_breaker", success_brings_the_minimum, {.weak_failures = 0, .slots = 1});
+MODEL_SCENARIO("breaker_window", success_brings_the_minimum, {.weak_failures = 0, .slots = 1});
 
 // It never opens on a rate that no order of the reports gives: the success of each comes before its failure.
 struct never_too_early : window_scenario {
@@ -87,7 +87,7 @@ struct never_too_early : window_scenario {
   }
 };
 struct never_too_early_own : never_too_early {};
-MODEL_SCENARIO("circuit_breaker", never_too_early_own, {.weak_failures = 0, .slots = 2});
+MODEL_SCENARIO("breaker_window", never_too_early_own, {.weak_failures = 0, .slots = 2});
 
 // --- the window by itself
 
@@ -124,9 +124,9 @@ struct sums {
 struct sums_own : sums<1> {};
 struct sums_shared : sums<1> {};
 struct sums_of_two : sums<2> {};
-MODEL_SCENARIO("circuit_breaker", sums_own, {.slots = 1});
-MODEL_SCENARIO("circuit_breaker", sums_shared, {.slots = 0});
-MODEL_SCENARIO("circuit_breaker", sums_of_two, {.weak_failures = 0, .dies = false, .slots = 0});
+MODEL_SCENARIO("breaker_window", sums_own, {.slots = 1});
+MODEL_SCENARIO("breaker_window", sums_shared, {.slots = 0});
+MODEL_SCENARIO("breaker_window", sums_of_two, {.weak_failures = 0, .dies = false, .slots = 0});
 
 // The hot path counts on in a place of its own, from one stretch of time to the next and over the wrap of the epoch.
 struct hot_path {
@@ -156,7 +156,7 @@ struct hot_path {
     MODEL_CHECK(window.counts(window.epoch(behind), 0).ok == 0);
   }
 };
-MODEL_SCENARIO("circuit_breaker", hot_path, {.slots = 2});
+MODEL_SCENARIO("breaker_window", hot_path, {.slots = 2});
 
 // In the shared place a result of the generation before never takes away one of the next; over the wrap.
 struct two_generations {
@@ -174,7 +174,7 @@ struct two_generations {
     MODEL_CHECK(window.failed(window.epoch(early), 0xFFFF) == 0);
   }
 };
-MODEL_SCENARIO("circuit_breaker", two_generations, {.slots = 0});
+MODEL_SCENARIO("breaker_window", two_generations, {.slots = 0});
 
 // Refusals are counted where results are.
 struct refused {
@@ -192,8 +192,8 @@ struct refused {
 };
 struct refused_own : refused {};
 struct refused_one_shares : refused {};
-MODEL_SCENARIO("circuit_breaker", refused_own, {.slots = 2});
-MODEL_SCENARIO("circuit_breaker", refused_one_shares, {.slots = 1});
+MODEL_SCENARIO("breaker_window", refused_own, {.slots = 2});
+MODEL_SCENARIO("breaker_window", refused_one_shares, {.slots = 1});
 
 // --- the dirty mark
 
@@ -213,7 +213,7 @@ struct mark_taken : window_scenario {
 };
 struct mark_taken_own : mark_taken<2> {};
 struct mark_taken_shared : mark_taken<2> {};
-MODEL_SCENARIO("circuit_breaker", mark_taken_own, {.weak_failures = 0, .slots = 2});
-MODEL_SCENARIO("circuit_breaker", mark_taken_shared, {.weak_failures = 0, .slots = 0});
+MODEL_SCENARIO("breaker_window", mark_taken_own, {.weak_failures = 0, .slots = 2});
+MODEL_SCENARIO("breaker_window", mark_taken_shared, {.weak_failures = 0, .slots = 0});
 
 }  // namespace

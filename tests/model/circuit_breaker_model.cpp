@@ -175,6 +175,26 @@ using three_probes_end = probes_end<3, 2>;
 MODEL_SCENARIO("circuit_breaker", two_probes_end, {});
 MODEL_SCENARIO("circuit_breaker", three_probes_end, {.weak_failures = 0, .dies = false});
 
+// With two probes the circuit closes by the second success, whoever has it, and never by the first.
+struct closes_by_the_last : breaker_scenario {
+  static constexpr unsigned threads = 2;
+  unsigned reporting = 0;  // successes that have begun to be reported
+  closes_by_the_last() : breaker_scenario(in_row(2, 2), open_word) {}
+  void run(unsigned thread) {
+    auto ticket = admit(thread, after_wrap);
+    MODEL_CHECK(ticket.is_probe());
+    ++reporting;
+    report(thread, std::move(ticket), verdict::ok, after_wrap);
+    if (breaker.state() == breaker_state::closed) MODEL_CHECK(reporting == 2);
+  }
+  void after() {
+    const breaker_snapshot s = check_chain(after_wrap);
+    MODEL_CHECK(s.state == breaker_state::closed);
+    MODEL_CHECK(told.count(breaker_cause::probes_passed) == 1);
+  }
+};
+MODEL_SCENARIO("circuit_breaker", closes_by_the_last, {});
+
 // A probe that is dropped gives its place back to one of those that ask.
 struct dropped_probe : breaker_scenario {
   static constexpr unsigned threads = 3;
