@@ -103,6 +103,8 @@ bool plain_id(std::string_view id) {
 }
 
 void any_route(std::string_view method, std::string_view target, bool admin) {
+  if (!target.empty() && target.front() == '/' && plain_path(target))
+    expect(fs::path(target).lexically_normal().string() == target, "a plain path means exactly what it says");
   const route r = find_route(method, target, admin);
   if (r.status != 0) {
     expect(r.to == endpoint::none && !r.why.empty(), "a refusal leads nowhere and says why");
