@@ -229,8 +229,12 @@ class cache {
         std::uint64_t seen = in.tags[way].load(mo::acquire);  // [C9] acquire, pairs with [C7], [C8]: as [C2]
         if (seen != tag || !holds(in.slots[way], key)) continue;
         // own: taking a tag away publishes nothing
-        // [C17] acquire, pairs with [C8]: a put that was faster has moved the value, and the version below tells
-        erased |= in.tags[way].compare_exchange_strong(seen, 0, mo::relaxed, mo::acquire);
+        if (in.tags[way].compare_exchange_strong(seen, 0, mo::relaxed, mo::relaxed)) {
+          erased = true;
+        } else {
+          // A fence, because gcc 12 takes no exchange whose failure has the stronger order.
+          fence(mo::acquire);  // [C17] acquire, pairs with [C8]: a faster put moved the value; the version below tells
+        }
       }
       // own: ordered after the tags by their acquire loads
       if (in.writer.load(mo::relaxed) >> version_shift == version) break;
