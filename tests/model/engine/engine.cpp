@@ -43,9 +43,9 @@ void engine::destroyed(const void* object) {
 }
 
 engine::atomic_state& engine::use(const void* object, std::uint64_t initial) {
+  must_not_be_freed(object);
   atomic_state* state = atomics_.find(object);
   if (state == nullptr) {
-    must_not_be_freed(object);
     atomic_state fresh;
     fresh.initial = initial;
     state = &atomics_.put(object, fresh);
