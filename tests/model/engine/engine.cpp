@@ -232,8 +232,12 @@ void engine::park(const void* object, std::uint64_t initial, std::uint64_t expec
   op.object = location_of(object, initial);
   step_begins(op);
   use(object, initial);
-  // The kernel looks under the lock that a waker takes as well, so it sees what earlier wakers had seen.
-  if (const knowledge* passed = wakers_.find(object)) memory_.known_to(current_).join(*passed);
+  // The kernel looks under the lock that a waker takes as well, so it sees what earlier wakers had seen there. Nothing
+  // else is learned from a waker: in C++ a notification does not synchronise with a wait.
+  const auto look = [&] {
+    if (const stamp* passed = wakers_.find(object)) memory_.known_to(current_).messages.raise(op.object, *passed);
+  };
+  look();
   const positions where_to = readable(current_, op);
   const std::size_t at = where_to[choice(where_to.size())];
   const std::uint64_t value = memory_.read(current_, op.object, at, order::relaxed);
@@ -249,7 +253,7 @@ void engine::park(const void* object, std::uint64_t initial, std::uint64_t expec
   sleeping.kind = op_kind::parked;
   threads_[current_].woken = false;
   step_begins(sleeping);
-  if (const knowledge* passed = wakers_.find(object)) memory_.known_to(current_).join(*passed);
+  look();
   tell(sleeping, value, "woken");
   step_ends(sleeping);
 }
@@ -260,10 +264,9 @@ void engine::wake(const void* object, std::uint64_t initial, bool all, place whe
   op.object = location_of(object, initial);
   step_begins(op);
   use(object, initial);
-  knowledge* passed = wakers_.find(object);
-  if (passed == nullptr) passed = &wakers_.put(object, {});
-  memory_.known_to(current_).join(*passed);
-  passed->join(memory_.known_to(current_));
+  stamp* passed = wakers_.find(object);
+  if (passed == nullptr) passed = &wakers_.put(object, 0);
+  *passed = std::max(*passed, memory_.known_to(current_).messages.of(op.object));
   positions sleeping;
   for (thread_id t = 1; t <= thread_count_; ++t) {
     const operation& theirs = threads_[t].next;

@@ -209,7 +209,7 @@ class engine {
   address_map<atomic_state> atomics_;
   address_map<plain_state> plains_;
   address_map<lock_state> locks_;
-  address_map<knowledge> wakers_;  // of each location that was slept on or woken
+  address_map<stamp> wakers_;  // the newest that a waker knew, of each location that was woken
   std::vector<block> blocks_;
   bool any_freed_ = false;
 
