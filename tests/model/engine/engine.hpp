@@ -173,6 +173,7 @@ class engine {
   void tell(const operation& op, std::uint64_t value, const char* remark);
   void tell_line(const std::string& text);
   [[nodiscard]] std::string path_text() const;
+  [[nodiscard]] std::string read_how(std::string text);
 
   static constexpr unsigned most_main_steps = 100'000;
   static inline bool running_ = false;

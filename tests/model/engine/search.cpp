@@ -21,7 +21,9 @@ constexpr unsigned base = 36;
 
 }  // namespace
 
-// Each choice is a digit, or `(n)` where one is too small.
+// Each choice is a digit, or `(n)` where one is too small. How the search was made decides what there is to choose, so it
+// stands there as well: `2.` in front for at most two preemptions, `.` for no reduction, `@1:3` behind for a thread that
+// dies after its third step.
 std::string engine::path_text() const {
   std::string text;
   for (std::size_t i = 0; i < depth_ && i < path_.size(); ++i) {
@@ -29,7 +31,11 @@ std::string engine::path_text() const {
     text += taken < base ? std::string(1, digits[taken]) : "(" + std::to_string(taken) + ")";
   }
   while (!text.empty() && text.back() == '0') text.pop_back();
-  return text.empty() ? "0" : text;
+  if (text.empty()) text = "0";
+  if (!options_.reduce) text.insert(0, (options_.preemptions >= 0 ? std::to_string(options_.preemptions) : "") + ".");
+  if (options_.victim != main_thread)
+    text += "@" + std::to_string(options_.victim) + ":" + std::to_string(options_.victim_steps);
+  return text;
 }
 
 search_result engine::explore(const scenario& s, search_options options) {
@@ -71,8 +77,27 @@ search_result engine::explore(const scenario& s, search_options options) {
   return result_;
 }
 
-search_result engine::replay(const scenario& s, search_options options, const std::string& path) {
+// Takes from a path's text how its search was made, and leaves the choices.
+std::string engine::read_how(std::string text) {
+  const auto number = [](const std::string& digits) { return std::strtoul(digits.c_str(), nullptr, 10); };
+  const std::size_t dot = text.find('.');
+  options_.reduce = dot == std::string::npos;
+  options_.preemptions = dot == 0 || dot == std::string::npos ? -1 : static_cast<int>(number(text.substr(0, dot)));
+  if (dot != std::string::npos) text.erase(0, dot + 1);
+  const std::size_t at = text.find('@');
+  options_.victim = main_thread;
+  if (at != std::string::npos) {
+    options_.victim = static_cast<thread_id>(number(text.substr(at + 1)));
+    const std::size_t colon = text.find(':', at);
+    options_.victim_steps = colon == std::string::npos ? 0 : static_cast<unsigned>(number(text.substr(colon + 1)));
+    text.erase(at);
+  }
+  return text;
+}
+
+search_result engine::replay(const scenario& s, search_options options, const std::string& how_and_path) {
   options_ = options;
+  const std::string path = read_how(how_and_path);
   result_ = {};
   scenario_ = &s;
   object_ = ::operator new(s.bytes, std::align_val_t(s.alignment));
