@@ -14,7 +14,7 @@ engine& engine::instance() {
 // --- objects
 
 void engine::must_not_be_freed(const void* object) {
-  if (!any_freed_) return;
+  if (!any_freed_ || options_.wrong == flaw::use_after_free) return;
   for (const block& b : blocks_) {
     const auto from = reinterpret_cast<std::uintptr_t>(b.at);
     if (b.freed && reinterpret_cast<std::uintptr_t>(object) - from < b.bytes) fail("use of memory that was freed");
@@ -72,7 +72,7 @@ void engine::must_be_legal(order o, op_kind kind, bool of_failure, place where) 
   const bool reads_only = kind == op_kind::load || of_failure;
   const bool illegal = o == order::consume || (reads_only && releases(o) && o != order::seq_cst) ||
                        (kind == op_kind::store && acquires(o) && o != order::seq_cst);
-  if (!illegal) return;
+  if (!illegal || options_.wrong == flaw::any_order) return;
   fail(std::string("illegal order ") + name_of(o) + " for a " + name_of(kind) + (of_failure ? "'s failure" : "") +
        " at " + where.file + ":" + std::to_string(where.line));
 }
@@ -235,7 +235,9 @@ void engine::park(const void* object, std::uint64_t initial, std::uint64_t expec
   // The kernel looks under the lock that a waker takes as well, so it sees what earlier wakers had seen there. Nothing
   // else is learned from a waker: in C++ a notification does not synchronise with a wait.
   const auto look = [&] {
-    if (const stamp* passed = wakers_.find(object)) memory_.known_to(current_).messages.raise(op.object, *passed);
+    const stamp* const passed = wakers_.find(object);
+    if (passed != nullptr && options_.wrong != flaw::waker_forgotten)
+      memory_.known_to(current_).messages.raise(op.object, *passed);
   };
   look();
   const positions where_to = readable(current_, op);

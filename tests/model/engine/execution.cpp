@@ -48,7 +48,8 @@ void engine::wake_sleepers(const operation& done, thread_id by) {
     const operation& theirs = thread.next;
     const bool fences = done.kind == op_kind::fence || theirs.kind == op_kind::fence;
     const bool same = done.object == theirs.object;
-    const bool meet = theirs.kind == op_kind::relax || (is_sc(done) && is_sc(theirs) && (fences || same)) ||
+    const bool meet = theirs.kind == op_kind::relax ||
+                      (options_.wrong != flaw::sc_steps_commute && is_sc(done) && is_sc(theirs) && (fences || same)) ||
                       (on_sleepers(done) && on_sleepers(theirs) && same) ||
                       (done.writes() && theirs.kind == op_kind::park && same) ||
                       (on_mutex(done) && on_mutex(theirs) && done.expected == theirs.expected) ||

@@ -58,6 +58,7 @@ bool memory::may_exchange(thread_id t, const operation& op, std::size_t position
 
 bool memory::may_refuse(thread_id t, const operation& op, std::size_t position) const {
   const message& m = *locations_[op.object][position];
+  if (wrong == flaw::weak_needs_untaken && m.followed && m.value == op.expected) return false;
   return (m.value != op.expected || op.kind == op_kind::cas_weak) && m.at >= floor_of(t, op.object, op.failure);
 }
 

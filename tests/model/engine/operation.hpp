@@ -69,11 +69,19 @@ enum class flaw : std::uint8_t {
   sleeps_too_deep,      // the reduction does not wake a thread for a new message
   failure_as_success,   // a failed exchange has the order of success
   relaxed_is_acquire,   // a relaxed load learns what its message carries
+  weak_needs_untaken,   // compare_exchange_weak cannot fail on a value that a read-modify-write took
+  sc_steps_commute,     // the reduction does not wake a thread for the seq_cst order
+  waker_forgotten,      // who goes to sleep does not see what an earlier waker had seen
+  free_beside_use,      // memory may be freed while another thread uses it
+  use_after_free,       // and used afterwards
+  any_order,            // a load may be release, a store acquire
 };
 inline constexpr std::array all_flaws{flaw::no_release_sequence, flaw::fences_ignored,     flaw::order_of_execution,
                                       flaw::one_value_back,      flaw::sc_is_acq_rel,      flaw::sc_fence_is_acq_rel,
                                       flaw::no_race_on_read,     flaw::rmw_not_atomic,     flaw::weak_never_fails,
-                                      flaw::sleeps_too_deep,     flaw::failure_as_success, flaw::relaxed_is_acquire};
+                                      flaw::sleeps_too_deep,     flaw::failure_as_success, flaw::relaxed_is_acquire,
+                                      flaw::weak_needs_untaken,  flaw::sc_steps_commute,   flaw::waker_forgotten,
+                                      flaw::free_beside_use,     flaw::use_after_free,     flaw::any_order};
 constexpr const char* name_of(flaw f) noexcept {
   constexpr const char* names[] = {"none",
                                    "no release sequence",
@@ -87,7 +95,13 @@ constexpr const char* name_of(flaw f) noexcept {
                                    "a weak exchange never fails without a reason",
                                    "the reduction does not wake for a new message",
                                    "a failed exchange has the order of success",
-                                   "a relaxed load acquires"};
+                                   "a relaxed load acquires",
+                                   "a weak exchange cannot fail on a value that was taken",
+                                   "the reduction does not wake for the seq_cst order",
+                                   "who goes to sleep does not see what a waker had seen",
+                                   "memory may be freed beside a use",
+                                   "memory may be used after it was freed",
+                                   "every order is legal"};
   return names[static_cast<int>(f)];
 }
 

@@ -79,7 +79,7 @@ search_result engine::explore(const scenario& s, search_options options) {
 
 // Takes from a path's text how its search was made, and leaves the choices.
 std::string engine::read_how(std::string text) {
-  const auto number = [](const std::string& digits) { return std::strtoul(digits.c_str(), nullptr, 10); };
+  const auto number = [](const std::string& from) { return std::strtoul(from.c_str(), nullptr, 10); };
   const std::size_t dot = text.find('.');
   options_.reduce = dot == std::string::npos;
   options_.preemptions = dot == 0 || dot == std::string::npos ? -1 : static_cast<int>(number(text.substr(0, dot)));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "model/self/fuzz.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -9,8 +10,6 @@
 
 namespace holdfast_model {
 namespace {
-
-constexpr std::uint64_t most_executions = 20'000;  // without the reduction; a program that has more is left out
 
 class splitmix {
  public:
@@ -94,13 +93,14 @@ fuzz_program random_program(std::uint64_t seed, std::uint64_t number, bool seq_c
   fuzz_program p;
   p.locations = 2 + (random.below(4) == 0 ? 1 : 0);
   p.threads.resize(2 + random.below(2));
-  unsigned operations = 0;
+  unsigned operations = 0, left = 7 - 2 * static_cast<unsigned>(p.threads.size());  // beyond two a thread
   for (auto& thread : p.threads) {
-    const unsigned most = p.threads.size() == 2 ? 4 : 3;
-    thread.resize(2 + random.below(most - 1));
+    const unsigned more = random.below(std::min(left, 2U) + 1);
+    left -= more;
+    thread.resize(2 + more);
     for (fuzz_step& s : thread) {
-      constexpr op_kind kinds[] = {op_kind::load,  op_kind::load,       op_kind::store,    op_kind::store,
-                                   op_kind::rmw,   op_kind::cas_strong, op_kind::cas_weak, op_kind::fence};
+      constexpr op_kind kinds[] = {op_kind::load, op_kind::load,       op_kind::store,    op_kind::store,
+                                   op_kind::rmw,  op_kind::cas_strong, op_kind::cas_weak, op_kind::fence};
       s.kind = kinds[random.below(std::size(kinds))];
       s.location = static_cast<std::uint8_t>(random.below(p.locations));
       s.value = static_cast<std::uint8_t>(++operations);  // a value says who wrote it
@@ -108,9 +108,7 @@ fuzz_program random_program(std::uint64_t seed, std::uint64_t number, bool seq_c
         case op_kind::load: s.success = any(load_orders, random, seq_cst); break;
         case op_kind::store: s.success = any(store_orders, random, seq_cst); break;
         case op_kind::fence: s.success = any(fence_orders, random, seq_cst); break;
-        default:
-          s.success = any(rmw_orders, random, seq_cst);
-          s.failure = any(load_orders, random, seq_cst);
+        default: s.success = any(rmw_orders, random, seq_cst); s.failure = any(load_orders, random, seq_cst);
       }
       if (s.kind == op_kind::rmw) s.value = static_cast<std::uint8_t>(16 * operations);
     }
@@ -150,7 +148,7 @@ std::string text_of(const fuzz_program& p) {
   return text;
 }
 
-comparison compare(const fuzz_program& p, flaw seeded) {
+comparison compare(const fuzz_program& p, std::uint64_t largest, flaw seeded) {
   running = &p;
   scenario s = describe<fuzzed>("self", "fuzz", {});
   s.threads = static_cast<unsigned>(p.threads.size());
@@ -160,7 +158,7 @@ comparison compare(const fuzz_program& p, flaw seeded) {
   seen.clear();
   search_options without = s.options;
   without.reduce = false;
-  without.executions = most_executions;
+  without.executions = largest;
   const search_result brute = engine::instance().explore(s, without);
   if (brute.failed) {
     c.difference = "  the search without reduction failed: " + brute.why + "\n";
@@ -195,7 +193,7 @@ comparison compare(const fuzz_program& p, flaw seeded) {
   return c;
 }
 
-bool fuzz_reduction(std::uint64_t programs, std::uint64_t seed) {
+bool fuzz_reduction(std::uint64_t programs, std::uint64_t seed, std::uint64_t largest) {
   std::uint64_t all_differences = 0;
   for (const bool seq_cst : {false, true}) {
     const auto start = std::chrono::steady_clock::now();
@@ -203,7 +201,7 @@ bool fuzz_reduction(std::uint64_t programs, std::uint64_t seed) {
     const std::uint64_t wanted = seq_cst ? programs / 2 : programs - programs / 2;
     for (std::uint64_t number = 0; done < wanted; ++number) {
       const fuzz_program p = random_program(seed, number, seq_cst);
-      const comparison c = compare(p);
+      const comparison c = compare(p, largest);
       if (c.too_large) {
         ++too_large;
         continue;
@@ -215,17 +213,18 @@ bool fuzz_reduction(std::uint64_t programs, std::uint64_t seed) {
       outcomes += c.outcomes;
       if (c.difference.empty()) continue;
       if (++differences <= 3)
-        std::printf("DIFFERENCE in program %llu of seed %llu, %s seq_cst:\n%s%s", static_cast<unsigned long long>(number),
-                    static_cast<unsigned long long>(seed), seq_cst ? "with" : "without", text_of(p).c_str(),
-                    c.difference.c_str());
+        std::printf("DIFFERENCE in program %llu of seed %llu, %s seq_cst:\n%s%s",
+                    static_cast<unsigned long long>(number), static_cast<unsigned long long>(seed),
+                    seq_cst ? "with" : "without", text_of(p).c_str(), c.difference.c_str());
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const auto n = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
-    std::printf("FUZZ %s seq_cst: programs=%llu differences=%llu brute=%llu reduced=%llu pruned=%llu ratio=1:%.1f "
-                "outcomes=%llu too-large=%llu seed=%llu  (%.1f s)\n",
-                seq_cst ? "with" : "without", n(done), n(differences), n(brute), n(reduced), n(pruned),
-                static_cast<double>(brute) / static_cast<double>(reduced == 0 ? 1 : reduced), n(outcomes), n(too_large),
-                n(seed), seconds);
+    std::printf(
+        "FUZZ %s seq_cst: programs=%llu differences=%llu brute=%llu reduced=%llu pruned=%llu ratio=1:%.1f "
+        "outcomes=%llu too-large=%llu seed=%llu  (%.1f s)\n",
+        seq_cst ? "with" : "without", n(done), n(differences), n(brute), n(reduced), n(pruned),
+        static_cast<double>(brute) / static_cast<double>(reduced == 0 ? 1 : reduced), n(outcomes), n(too_large),
+        n(seed), seconds);
     all_differences += differences;
   }
   return all_differences == 0;

@@ -38,9 +38,10 @@ struct comparison {
   std::uint64_t brute = 0;
   std::size_t outcomes = 0;
 };
-comparison compare(const fuzz_program& p, flaw seeded = flaw::none);
+// `largest`: a program with more executions than that, without the reduction, is not searched to its end.
+comparison compare(const fuzz_program& p, std::uint64_t largest, flaw seeded = flaw::none);
 
-// True: no differences. Tells what it did.
-bool fuzz_reduction(std::uint64_t programs, std::uint64_t seed);
+// True: no differences in so many programs that are not too large. Tells what it did.
+bool fuzz_reduction(std::uint64_t programs, std::uint64_t seed, std::uint64_t largest);
 
 }  // namespace holdfast_model

@@ -132,12 +132,12 @@ program isa2(const char* name, const std::string& allowed) {
 }
 
 // The first thread publishes with 1; what the second does to the flag goes on to carry it, or does not.
-program release_sequence(const char* name, void (*second)(cells&), const char* allowed,
-                         void (*first)(cells&) = write_then<release>,
-                         void (*third)(cells&) = [](cells& c) {
-                           c.r[0] = c.x.load(acquire);
-                           read_payload_if(c, c.r[0] != 0);
-                         }) {
+program release_sequence(
+    const char* name, void (*second)(cells&), const char* allowed, void (*first)(cells&) = write_then<release>,
+    void (*third)(cells&) = [](cells& c) {
+      c.r[0] = c.x.load(acquire);
+      read_payload_if(c, c.r[0] != 0);
+    }) {
   return {.name = name,
           .threads = {first, second, third},
           .allowed = allowed,
@@ -173,47 +173,53 @@ std::vector<program> causality_programs() {
       plain_message("MP plain, release and acquire fence", write_then<release>, read_after_fence<acquire>, handed_over),
       plain_message("MP plain, acquire fence on the wrong side", write_fence_then<acquire>, read_after<acquire>, raced),
       plain_message("MP plain, release fence on the wrong side", write_then<release>, read_after_fence<release>, raced),
-      plain_message("MP plain, release fence too late",
-                    [](cells& c) {
-                      c.d.set(1);
-                      c.x.store(1, relaxed);
-                      fence(release);
-                    },
-                    read_after<acquire>, raced),
-      plain_message("MP plain, written after the release fence",
-                    [](cells& c) {
-                      fence(release);
-                      c.d.set(1);
-                      c.x.store(1, relaxed);
-                    },
-                    read_after<acquire>, raced),
-      plain_message("MP plain, acquire fence too early", write_then<release>,
-                    [](cells& c) {
-                      fence(acquire);
-                      read_after<relaxed>(c);
-                    },
-                    raced),
-      plain_message("MP plain, release fence before an RMW",
-                    [](cells& c) {
-                      c.d.set(1);
-                      fence(release);
-                      c.x.fetch_add(1, relaxed);
-                    },
-                    read_after<acquire>, handed_over),
-      plain_message("MP plain, one release fence for two stores",
-                    [](cells& c) {
-                      c.d.set(1);
-                      fence(release);
-                      c.y.store(1, relaxed);
-                      c.x.store(1, relaxed);
-                    },
-                    read_after<acquire>, handed_over),
-      plain_message("MP plain, read by an acquiring RMW", write_then<release>,
-                    [](cells& c) {
-                      c.r[0] = c.x.fetch_add(2, acquire);
-                      read_payload_if(c, c.r[0] == 1);
-                    },
-                    handed_over),
+      plain_message(
+          "MP plain, release fence too late",
+          [](cells& c) {
+            c.d.set(1);
+            c.x.store(1, relaxed);
+            fence(release);
+          },
+          read_after<acquire>, raced),
+      plain_message(
+          "MP plain, written after the release fence",
+          [](cells& c) {
+            fence(release);
+            c.d.set(1);
+            c.x.store(1, relaxed);
+          },
+          read_after<acquire>, raced),
+      plain_message(
+          "MP plain, acquire fence too early", write_then<release>,
+          [](cells& c) {
+            fence(acquire);
+            read_after<relaxed>(c);
+          },
+          raced),
+      plain_message(
+          "MP plain, release fence before an RMW",
+          [](cells& c) {
+            c.d.set(1);
+            fence(release);
+            c.x.fetch_add(1, relaxed);
+          },
+          read_after<acquire>, handed_over),
+      plain_message(
+          "MP plain, one release fence for two stores",
+          [](cells& c) {
+            c.d.set(1);
+            fence(release);
+            c.y.store(1, relaxed);
+            c.x.store(1, relaxed);
+          },
+          read_after<acquire>, handed_over),
+      plain_message(
+          "MP plain, read by an acquiring RMW", write_then<release>,
+          [](cells& c) {
+            c.r[0] = c.x.fetch_add(2, acquire);
+            read_payload_if(c, c.r[0] == 1);
+          },
+          handed_over),
       load_buffering<relaxed, relaxed>("LB relaxed (11 is not modelled)"),
       load_buffering<release, acquire>("LB release, acquire"),
       s_shape<relaxed, relaxed>("S relaxed", "01 02 11 12"),
@@ -237,29 +243,33 @@ std::vector<program> causality_programs() {
                          read_payload_if(c, c.r[0] != 0);
                        }),
       release_sequence("release sequence behind a release fence", one_to_two, "07 11 21", write_fence_then<release>),
-      release_sequence("release sequence broken by another thread's store",
-                       [](cells& c) {
-                         if (c.x.load(relaxed) == 1) c.x.store(2, relaxed);
-                       },
-                       raced),
-      release_sequence("release sequence ended by its own thread's store, as of C++20", [](cells&) {}, raced,
-                       [](cells& c) {
-                         c.d.set(1);
-                         c.x.store(1, release);
-                         c.x.store(2, relaxed);
-                       }),
-      release_sequence("release sequence through its own thread's RMW", [](cells&) {}, "07 11 31",
-                       [](cells& c) {
-                         c.d.set(1);
-                         c.x.store(1, release);
-                         c.x.fetch_add(2, relaxed);
-                       }),
-      release_sequence("release sequence needs an RMW that happens",
-                       [](cells& c) {
-                         int e = 4;
-                         if (!c.x.compare_exchange_strong(e, 2, relaxed, relaxed) && e == 1) c.x.store(2, relaxed);
-                       },
-                       raced),
+      release_sequence(
+          "release sequence broken by another thread's store",
+          [](cells& c) {
+            if (c.x.load(relaxed) == 1) c.x.store(2, relaxed);
+          },
+          raced),
+      release_sequence(
+          "release sequence ended by its own thread's store, as of C++20", [](cells&) {}, raced,
+          [](cells& c) {
+            c.d.set(1);
+            c.x.store(1, release);
+            c.x.store(2, relaxed);
+          }),
+      release_sequence(
+          "release sequence through its own thread's RMW", [](cells&) {}, "07 11 31",
+          [](cells& c) {
+            c.d.set(1);
+            c.x.store(1, release);
+            c.x.fetch_add(2, relaxed);
+          }),
+      release_sequence(
+          "release sequence needs an RMW that happens",
+          [](cells& c) {
+            int e = 4;
+            if (!c.x.compare_exchange_strong(e, 2, relaxed, relaxed) && e == 1) c.x.store(2, relaxed);
+          },
+          raced),
       {.name = "release sequence through two threads' RMWs",
        .threads = {[](cells& c) {
                      c.d.set(1);

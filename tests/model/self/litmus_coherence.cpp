@@ -20,11 +20,10 @@ program two_and_two_writes(const char* name, const char* allowed) {
                         c.x.store(2, Store);
                       }},
           .allowed = allowed,
-          .after =
-              [](cells& c) {
-                c.r[0] = c.x.load(relaxed);
-                c.r[1] = c.y.load(relaxed);
-              }};
+          .after = [](cells& c) {
+            c.r[0] = c.x.load(relaxed);
+            c.r[1] = c.y.load(relaxed);
+          }};
 }
 
 template <auto Store, auto Load>

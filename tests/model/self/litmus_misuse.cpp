@@ -118,10 +118,12 @@ std::vector<program> misuse_programs() {
   return {
       bad("race: write and write", {writes, writes}, "data race"),
       bad("race: write and read", {writes, reads}, "data race: a read"),
-      bad("race: read and write", {reads, [](cells& c) {
-                                     c.x.store(1, relaxed);  // so that the read may come first
-                                     writes(c);
-                                   }},
+      bad("race: read and write",
+          {reads,
+           [](cells& c) {
+             c.x.store(1, relaxed);  // so that the read may come first
+             writes(c);
+           }},
           "data race: a write"),
       bad("race: construction and read", {make<plain_int>, read_made}, "data race", make<plain_int>),
       bad("race: destruction and read", {destroy<plain_int>, read_made}, "data race", make<plain_int>),
@@ -152,30 +154,31 @@ std::vector<program> misuse_programs() {
       bad("plain data never made", {read_made}, "never made"),
       bad("plain data written before it is made", {[](cells& c) { made_in<plain_int>(c).set(1); }}, "never made"),
       bad("plain data read after its end", {[](cells& c) {
-                                              destroy<plain_int>(c);
-                                              read_made(c);
-                                            }},
+            destroy<plain_int>(c);
+            read_made(c);
+          }},
           "destroyed", make<plain_int>),
       bad("plain data written after its end", {[](cells& c) {
-                                                 destroy<plain_int>(c);
-                                                 made_in<plain_int>(c).set(1);
-                                               }},
+            destroy<plain_int>(c);
+            made_in<plain_int>(c).set(1);
+          }},
           "destroyed", make<plain_int>),
       fine("an atomic made by a thread and released", {tells, use_atomic_when_told<acquire>}, "07 13"),
-      bad("an atomic made by a thread, not acquired", {tells, use_atomic_when_told<relaxed>}, "before its construction"),
+      bad("an atomic made by a thread, not acquired", {tells, use_atomic_when_told<relaxed>},
+          "before its construction"),
       bad("an atomic made by a thread, not released",
           {make_and_tell<atomic_int, relaxed>, use_atomic_when_told<acquire>}, "before its construction"),
       bad("an atomic used after its end", {[](cells& c) {
-                                             use_atomic(c);
-                                             destroy<atomic_int>(c);
-                                             use_atomic(c);
-                                           }},
+            use_atomic(c);
+            destroy<atomic_int>(c);
+            use_atomic(c);
+          }},
           "destroyed", make<atomic_int>),
       bad("an atomic destroyed twice", {[](cells& c) {
-                                          use_atomic(c);
-                                          destroy<atomic_int>(c);
-                                          destroy<atomic_int>(c);
-                                        }},
+            use_atomic(c);
+            destroy<atomic_int>(c);
+            destroy<atomic_int>(c);
+          }},
           "destroyed twice", make<atomic_int>),
       bad("an atomic destroyed while it is used",
           {[](cells& c) {
@@ -190,15 +193,15 @@ std::vector<program> misuse_programs() {
       bad("memory leaked by set-up", {nothing}, "leaked", allocate),
       bad("memory freed twice", {free_raw, free_raw}, "freed twice", allocate_raw),
       bad("memory used after it was freed", {[](cells& c) {
-                                               free_raw(c);
-                                               c.r[0] = held(c).value.get();
-                                             }},
+            free_raw(c);
+            c.r[0] = held(c).value.get();
+          }},
           "freed", allocate_raw),
       bad("an atomic used after its memory was freed", {[](cells& c) {
-                                                          c.r[0] = held(c).state.load(relaxed);
-                                                          free_raw(c);
-                                                          c.r[1] = held(c).state.load(relaxed);
-                                                        }},
+            c.r[0] = held(c).state.load(relaxed);
+            free_raw(c);
+            c.r[1] = held(c).state.load(relaxed);
+          }},
           "freed", allocate_raw),
       bad("memory freed while plain data in it may be read",
           {[](cells& c) {
@@ -243,7 +246,8 @@ std::vector<program> misuse_programs() {
       bad("illegal: store acq_rel", {store_with<order::acq_rel>}, "illegal order acq_rel"),
       bad("illegal: store consume", {store_with<order::consume>}, "illegal order consume"),
       bad("illegal: exchange consume", {exchange_with<order::consume, order::relaxed>}, "illegal order consume"),
-      bad("illegal: failure release", {exchange_with<order::seq_cst, order::release>}, "illegal order release for a cas's"),
+      bad("illegal: failure release", {exchange_with<order::seq_cst, order::release>},
+          "illegal order release for a cas's"),
       bad("illegal: failure acq_rel", {exchange_with<order::seq_cst, order::acq_rel>}, "illegal order acq_rel"),
       fine("legal: every order where it may stand", {all_legal}, "0"),
   };

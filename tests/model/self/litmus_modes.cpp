@@ -71,10 +71,12 @@ std::string replay_shows_it(const program& p, std::uint64_t& executions) {
   executions += found.executions + 2;
   if (!found.failed) return "the search found no failure";
   const search_result again = engine::instance().replay(s, s.options, found.replay);
-  if (!again.failed || again.why != found.why) return "the replay of " + found.replay + " does not fail as the search did";
+  if (!again.failed || again.why != found.why)
+    return "the replay of " + found.replay + " does not fail as the search did";
   if (again.trace != found.trace) return "the replay tells another story:\n" + found.trace + again.trace;
   if (found.replay == "0" || found.replay == ".0") return "the failure was in the first execution, which shows nothing";
-  if (engine::instance().replay(s, s.options, found.replay[0] == '.' ? ".0" : "0").failed) return "the first path fails as well";
+  if (engine::instance().replay(s, s.options, found.replay[0] == '.' ? ".0" : "0").failed)
+    return "the first path fails as well";
   return {};
 }
 

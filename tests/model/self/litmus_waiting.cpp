@@ -103,19 +103,20 @@ std::vector<program> waiting_programs() {
                    }},
        .allowed = "0 1"},
       stuck("wait and nobody wakes", {sleep_and_count<0>, [](cells& c) { c.x.store(1, release); }}),
-      stuck("wait, woken before the value changes",
-            {sleep_and_count<0>,
-             [](cells& c) {
-               c.x.notify_one();
-               c.x.store(1, release);
-             }}),
+      stuck("wait, woken before the value changes", {sleep_and_count<0>,
+                                                     [](cells& c) {
+                                                       c.x.notify_one();
+                                                       c.x.store(1, release);
+                                                     }}),
       stuck("wait, the value comes back", {sleep_and_count<0>,
                                            [](cells& c) {
                                              store_one_and_wake_one(c);
                                              c.x.store(0, relaxed);
                                            }}),
       stuck("wait, one is woken and two sleep", {sleep_and_count<0>, sleep_and_count<1>, store_one_and_wake_one}),
-      {.name = "lock, two add", .threads = {add_under_lock, add_under_lock}, .allowed = "2",
+      {.name = "lock, two add",
+       .threads = {add_under_lock, add_under_lock},
+       .allowed = "2",
        .after = [](cells& c) { c.r[0] = c.d.get(); }},
       {.name = "lock, either order",
        .threads = {[](cells& c) {
@@ -146,15 +147,14 @@ std::vector<program> waiting_programs() {
        .allowed = "1",
        .options = {.spins_end = true}},
       stuck("livelock: spin and nobody sets", {spin_until_set<acquire>, [](cells& c) { c.y.store(1, relaxed); }}),
-      stuck("livelock: each waits for the other",
-            {[](cells& c) {
-               while (c.x.load(acquire) == 0) spin();
-               c.y.store(1, release);
-             },
-             [](cells& c) {
-               while (c.y.load(acquire) == 0) spin();
-               c.x.store(1, release);
-             }}),
+      stuck("livelock: each waits for the other", {[](cells& c) {
+                                                     while (c.x.load(acquire) == 0) spin();
+                                                     c.y.store(1, release);
+                                                   },
+                                                   [](cells& c) {
+                                                     while (c.y.load(acquire) == 0) spin();
+                                                     c.x.store(1, release);
+                                                   }}),
       {.name = "livelock: a loop without a word",
        .threads = {[](cells& c) {
          while (c.x.load(relaxed) == 0) {

@@ -2,6 +2,7 @@
 #include "model/self/program.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <sstream>
 

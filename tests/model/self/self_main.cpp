@@ -2,7 +2,9 @@
 // The checker's own tests.
 //
 //   model_self_tests litmus [--all]                   every litmus program; --all tells what each ended with
-//   model_self_tests fuzz [--programs N] [--seed S]   random programs: half without seq_cst, half with
+//   model_self_tests fuzz [--programs N] [--seed S] [--largest E]
+//                                                     random programs of at most E executions without the reduction;
+//                                                     half without seq_cst, half with
 //   model_self_tests flaws                            what the checker can be told to get wrong, and who notices
 #include <cstdio>
 #include <cstdlib>
@@ -17,7 +19,7 @@ using namespace holdfast_model;
 namespace {
 
 [[noreturn]] void usage() {
-  std::fputs("usage: model_self_tests litmus [--all] | fuzz [--programs N] [--seed S] | flaws\n", stderr);
+  std::fputs("usage: model_self_tests litmus [--all] | fuzz [--programs N] [--seed S] [--largest E] | flaws\n", stderr);
   std::exit(2);
 }
 
@@ -27,7 +29,7 @@ int main(int count, char** words) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   if (count < 2) usage();
   bool all = false;
-  std::uint64_t programs = 20'000, seed = 1;
+  std::uint64_t programs = 20'000, seed = 1, largest = 4'000;
   for (int i = 2; i < count; ++i) {
     const auto number = [&] {
       if (i + 1 >= count) usage();
@@ -42,12 +44,14 @@ int main(int count, char** words) {
       programs = number();
     } else if (std::strcmp(words[i], "--seed") == 0) {
       seed = number();
+    } else if (std::strcmp(words[i], "--largest") == 0) {
+      largest = number();
     } else {
       usage();
     }
   }
   if (std::strcmp(words[1], "litmus") == 0) return judge_litmus(all) ? 0 : 1;
-  if (std::strcmp(words[1], "fuzz") == 0) return fuzz_reduction(programs, seed) ? 0 : 1;
+  if (std::strcmp(words[1], "fuzz") == 0) return fuzz_reduction(programs, seed, largest) ? 0 : 1;
   if (std::strcmp(words[1], "flaws") == 0) return seed_flaws() ? 0 : 1;
   usage();
 }
