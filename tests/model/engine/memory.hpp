@@ -11,7 +11,9 @@
 //
 // Source: view-based operational semantics (Kang et al., "A promising semantics for relaxed-memory concurrency", POPL
 // 2017) without promises. Not modelled: load buffering (cycles of program order and reads-from), consume, mixed sizes,
-// and executions that only a seq_cst order against such a cycle allows.
+// and a seq_cst order against program order and reads-from. What the last leaves out is real on ARM: of a seq_cst store
+// and the relaxed store behind it, a thread may see the second by a relaxed load and then miss the first by a seq_cst
+// load. No proof may rest on that: what is published by a relaxed store is not published.
 #pragma once
 
 #include <cstddef>
