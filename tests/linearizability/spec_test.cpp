@@ -234,7 +234,7 @@ TEST_CASE("cache: an older value never takes the place of a younger one", "[line
   CHECK_FALSE(in_turn(c(), {young, c::put(2, 4, put_answer::stored)}));
   CHECK_FALSE(in_turn(c(), {young, c::put(2, 5, put_answer::older)}));
 }
-TEST_CASE("cache: busy only beside another put, a false miss only when overtaken four times",
+TEST_CASE("cache: busy only beside another put, a false miss only when overtaken eight times",
           "[linearizability][cache]") {
   using c = cache_spec;
   const operation one = c::put(1, 1, put_answer::stored);

@@ -72,7 +72,7 @@ struct replaced_while_read : cache_scenario<one_set_hash> {
       MODEL_CHECK(put(1, 3) == cache_put::stored);
     } else {
       const std::uint64_t first = get(1);
-      MODEL_CHECK(first >= 1);  // it is always there, and no reader is overtaken four times here
+      MODEL_CHECK(first >= 1);  // it is always there, and no reader is overtaken eight times here
       MODEL_CHECK(first <= 3);
     }
   }
@@ -95,6 +95,27 @@ struct replaced_at_the_wrap : replaced_while_read {
 MODEL_SCENARIO("cache", replaced_while_read, {});
 MODEL_SCENARIO("cache", replaced_at_the_wrap, {.dies = false});
 
+// The same from the slot before the last one, so that the reader may find the third value by its own tag while the version
+// still stands. [C10] [C13] [C16]
+struct moved_twice_while_read : cache_scenario<one_set_hash> {
+  static constexpr unsigned threads = 2;
+  moved_twice_while_read() {
+    put(2, 1);
+    put(1, 1);
+    kept.erase(2);
+  }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      put(1, 2);
+      put(1, 3);
+    } else {
+      MODEL_CHECK(get(1) >= 1);
+    }
+  }
+  void after() { MODEL_CHECK(get(1) == 3); }
+};
+MODEL_SCENARIO("cache", moved_twice_while_read, {});
+
 // Never back: who has seen a value, or knows of its put, sees that or a newer one.
 struct never_back : cache_scenario<one_set_hash> {
   static constexpr unsigned threads = 2;
@@ -111,6 +132,60 @@ struct never_back : cache_scenario<one_set_hash> {
   void after() { MODEL_CHECK(get(1) == 2); }
 };
 MODEL_SCENARIO("cache", never_back, {});
+
+// The key moves twice while it is read: back into the slot where the reader still looks, or past it. What the reader finds
+// there is younger than what the key's other slot still shows.
+struct never_back_in_two_moves {
+  static constexpr unsigned threads = 2;
+  cache<std::uint64_t, std::uint64_t, one_set_hash> kept{{.capacity = 7}};
+
+  void put(std::uint64_t key, std::uint64_t n) { kept.put(key, n, at(n)); }
+  std::uint64_t get(std::uint64_t key) {
+    const auto found = kept.get(key, at(50));
+    return found.state == cache_state::miss ? 0 : found.value;
+  }
+  void reads_twice() {
+    const std::uint64_t first = get(1);
+    const std::uint64_t second = get(1);
+    MODEL_CHECK(second >= first);
+  }
+  void after() { MODEL_CHECK(get(1) == 3); }
+};
+// From the last slot to the one before, and back.
+struct never_back_renewed : never_back_in_two_moves {
+  never_back_renewed() { put(1, 1); }
+  void run(unsigned thread) {
+    if (thread == 1) return reads_twice();
+    put(1, 2);
+    put(1, 3);
+  }
+};
+// From the slot before the last one to the last, and back.
+struct never_back_other_way : never_back_in_two_moves {
+  never_back_other_way() {
+    put(2, 1);
+    put(1, 1);
+    kept.erase(2);
+  }
+  void run(unsigned thread) {
+    if (thread == 1) return reads_twice();
+    put(1, 2);
+    put(1, 3);
+  }
+};
+// Its first value comes into a free slot, and the next into the last one.
+struct never_back_new : never_back_in_two_moves {
+  never_back_new() { put(2, 1); }
+  void run(unsigned thread) {
+    if (thread == 1) return reads_twice();
+    put(1, 2);
+    kept.erase(2);
+    put(1, 3);
+  }
+};
+MODEL_SCENARIO("cache", never_back_renewed, {});
+MODEL_SCENARIO("cache", never_back_other_way, {});
+MODEL_SCENARIO("cache", never_back_new, {});
 
 // Keys with one tag are told apart by the key in the slot, while slots change hands.
 struct one_tag : cache_scenario<one_tag_hash> {

@@ -73,7 +73,7 @@ def build_and_run(options, compiler, number, mutant):
     if built.returncode != 0:
         return "DOES NOT COMPILE", built.stderr[-2000:]
     try:
-        ran = subprocess.run([str(program), *mutant["parts"]], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        ran = subprocess.run([str(program), "--first-failure", *mutant["parts"]], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                              timeout=SECONDS)
     except subprocess.TimeoutExpired:
         return "killed", f"the scenarios hang (over {SECONDS} s)"

@@ -8,8 +8,9 @@
 //   construction  one thread   -                               O(capacity)              once        asserted
 //
 // get() never waits for a writer, not even for one that was put to sleep in the middle of the same key: a new value is
-// written beside the old one and then takes its place. A reader that is overtaken by writers four times in one get()
-// gives up and reports a miss. A put that finds another writer in its set gives up (`busy`), and a put whose `now` is
+// written beside the old one and then takes its place. A reader never sees an older value than it, or whoever told it, has
+// seen (but while the key is being erased it may). A reader that puts to its set overtake eight times in one get() gives up
+// and reports a miss. A put that finds another writer in its set gives up (`busy`), and a put whose `now` is
 // older than the stored value's does nothing (`older`): a late answer never replaces a younger one. A cache may forget,
 // so neither is an error. erase() never gives up, because forgetting on request is a promise; while others put, it may look
 // more than once and take away what they put meanwhile, too.
@@ -172,28 +173,34 @@ class cache {
     const std::uint64_t tag = tag_of(key);
     set& in = set_of(tag);
     lookup found;
-    for (int tries = 0; tries < 4; ++tries) {
-      // [C1] acquire, pairs with [C6]: an unchanged version below means that no key changed its slot in between
+    for (int tries = 0; tries < most_tries; ++tries) {
+      // [C1] acquire, pairs with [C6]: an unchanged version below means that no put ended in between
       const std::uint64_t version = in.writer.load(mo::acquire) >> version_shift;
       bool overtaken = false;
-      for (std::size_t way = 0; way < ways; ++way) {
+      std::size_t hit = ways;
+      std::int64_t stored_at = 0;
+      for (std::size_t way = 0; way < ways && hit == ways; ++way) {
         // [C2] acquire, pairs with [C7], [C8]: a slot that shows its tag holds that key's value
         if (in.tags[way].load(mo::acquire) != tag) continue;
-        std::int64_t stored_at = 0;
         const read_result read = read_slot(in.slots[way], key, found.value, stored_at);
         if (read == read_result::other_key) continue;
-        if (read == read_result::torn) {
-          overtaken = true;
-          break;
-        }
-        mark_used(in, way);
-        found.age = std::max(duration::zero(), now - time_point(duration(stored_at)));
-        found.state = state_at(found.age);
-        return found;
+        // A tag seen a while ago may have led to a value whose put has not come to its own tag yet.
+        // own: ordered after the slot by [C11]
+        overtaken = read == read_result::torn || in.tags[way].load(mo::relaxed) != tag;
+        hit = way;
       }
-      // own: ordered after the tags by their acquire loads
-      if (!overtaken && in.writer.load(mo::relaxed) >> version_shift == version) break;
-      cpu_relax();
+      // A put that ended meanwhile may have left an older value where this scan passed before the value came: the next
+      // get would find that one, and time would run backwards. And who found nothing may have missed a move.
+      // own: ordered after the tags and the slot by their acquire loads
+      if (overtaken || in.writer.load(mo::relaxed) >> version_shift != version) {
+        cpu_relax();
+        continue;
+      }
+      if (hit == ways) break;
+      mark_used(in, hit);
+      found.age = std::max(duration::zero(), now - time_point(duration(stored_at)));
+      found.state = state_at(found.age);
+      return found;
     }
     found.state = cache_state::miss;
     return found;
@@ -277,6 +284,7 @@ class cache {
     atomic<std::uint32_t> used{0};  // one bit a way, set by readers, cleared by the clock
     alignas(cache_line_size) std::array<slot, ways> slots{};
   };
+  static constexpr int most_tries = 8;
   static constexpr std::uint64_t locked = 1;
   static constexpr std::uint64_t hand_shift = 1;
   static constexpr std::uint64_t version_shift = 4;
@@ -397,12 +405,10 @@ class cache {
       old_way = victim(in, spare, state);
       evicted_.fetch_add(1, mo::relaxed);  // counter:
     }
-    if (old_way < ways) {
-      // Before the old slot goes: who then finds the key in neither place sees the version move, and looks again.
-      // [C6] release, pairs with [C1], [C5]: the new place is written before the version that tells of the move
-      in.writer.store(state + (std::uint64_t{1} << version_shift), mo::release);
-      in.tags[old_way].store(0, mo::release);  // [C8] release, pairs with [C2], [C9], [C17]: carries [C6]
-    }
+    // Before the old slot goes: who then finds the key in neither place sees the version move, and looks again.
+    // [C6] release, pairs with [C1], [C5]: the new place is written before the version that tells of it
+    in.writer.store(state + (std::uint64_t{1} << version_shift), mo::release);
+    if (old_way < ways) in.tags[old_way].store(0, mo::release);  // [C8] release, pairs with [C2], [C9], [C17]: carries [C6]
     return cache_put::stored;
   }
 

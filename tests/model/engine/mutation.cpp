@@ -16,7 +16,7 @@ namespace {
 struct mutant {
   order_site site;
   order weaker;
-  std::vector<const scenario*> reached_by;
+  std::vector<const scenario*> reached_by;  // the shortest first
 };
 
 // One step down. An RMW's acq_rel has two.
@@ -52,39 +52,52 @@ std::vector<std::string> read_lines(const std::string& file, bool& there) {
 
 std::vector<mutant> find_mutants(const std::vector<scenario>& scenarios) {
   engine& e = engine::instance();
-  std::vector<mutant> all;
+  struct reach {
+    const scenario* by;
+    std::uint64_t executions;
+    std::vector<order_site> sites;
+  };
+  std::vector<reach> reaches;
   e.records_sites = true;
   for (const scenario& s : scenarios) {
     if (s.options.refutes) continue;
     e.sites.clear();
-    run_with_deaths(s);
-    for (const order_site& site : e.sites) {
+    scenario tried = s;
+    tried.options.dies = false;
+    const std::uint64_t executions = run_with_deaths(tried).executions;
+    // What comes after a death is reached in each of its executions; a few will do.
+    tried.options = s.options;
+    tried.options.random = 20;
+    run_with_deaths(tried);
+    reaches.push_back({&s, executions, e.sites});
+  }
+  e.records_sites = false;
+  std::stable_sort(reaches.begin(), reaches.end(),
+                   [](const reach& a, const reach& b) { return a.executions < b.executions; });
+  std::vector<mutant> all;
+  for (const reach& r : reaches) {
+    for (const order_site& site : r.sites) {
       const std::string file = path_of(site.where.file);
       if (file.rfind("tests/", 0) == 0) continue;  // a scenario's own atomics
       for (const order weaker : weaker_than(site.is, site.kind, site.of_failure)) {
         auto it =
             std::find_if(all.begin(), all.end(), [&](const mutant& m) { return m.site == site && m.weaker == weaker; });
         if (it == all.end()) it = all.insert(all.end(), {site, weaker, {}});
-        it->reached_by.push_back(&s);
+        it->reached_by.push_back(r.by);
       }
     }
   }
-  e.records_sites = false;
   return all;
 }
 
 // The scenario that notices, or null.
-const scenario* killer_of(const mutant& m) {
+const scenario* killer_of(const mutant& m, bool listed) {
   engine& e = engine::instance();
   e.weakens = true;
   e.weakened = m.site;
   e.weakened.is = m.weaker;
-  const scenario* killer = nullptr;
-  for (const scenario* s : m.reached_by) {
-    if (run_with_deaths(*s).good) continue;
-    killer = s;
-    break;
-  }
+  run_summary failure;
+  const scenario* const killer = first_to_fail(m.reached_by, listed ? effort::without_deaths : effort::whole, failure);
   e.weakens = false;
   return killer;
 }
@@ -109,8 +122,8 @@ int mutate_orders(const std::vector<scenario>& scenarios, const std::string& jus
     const auto reason = std::find_if(justified.begin(), justified.end(), [&](const std::string& line) {
       return line.rfind(key + " | ", 0) == 0 && line.size() > key.size() + 3;
     });
-    const scenario* const killer = killer_of(m);
     const bool listed = reason != justified.end();
+    const scenario* const killer = killer_of(m, listed);
     if (killer != nullptr && !listed) {
       ++killed;
     } else if (killer == nullptr && listed) {

@@ -39,6 +39,23 @@ run_summary run_with_deaths(const scenario& s) {
   return all;
 }
 
+const scenario* first_to_fail(const std::vector<const scenario*>& scenarios, effort most, run_summary& failure) {
+  for (const effort e : {effort::at_random, effort::without_deaths, effort::whole}) {
+    if (e > most) break;
+    for (const scenario* s : scenarios) {
+      scenario tried = *s;
+      if (e == effort::at_random) {
+        if (tried.options.refutes) continue;
+        tried.options.random = 2'000;
+      }
+      if (e != effort::whole) tried.options.dies = false;
+      failure = run_with_deaths(tried);
+      if (!failure.good) return s;
+    }
+  }
+  return nullptr;
+}
+
 void tell(const scenario& s, const run_summary& r) {
   const char* const how = s.options.refutes ? (r.good ? "refuted" : "NOT REFUTED")
                           : r.last.failed   ? "FAILED"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "model/engine/scenario.hpp"
 
@@ -19,6 +20,10 @@ struct run_summary {
 };
 
 run_summary run_with_deaths(const scenario& s);
+// Of scenarios that some mistake was seeded into: the one that notices, or null. Most notice in a few executions at random,
+// so that comes first for all of them; only what that leaves takes whole searches, and last those with deaths.
+enum class effort : std::uint8_t { at_random, without_deaths, whole };
+const scenario* first_to_fail(const std::vector<const scenario*>& scenarios, effort most, run_summary& failure);
 void tell(const scenario& s, const run_summary& r);
 
 }  // namespace holdfast_model

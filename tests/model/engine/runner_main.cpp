@@ -7,6 +7,7 @@
 //   model_tests --preemptions N      only executions with at most N preemptions
 //   model_tests --replay PATH NAME   one execution again, told step by step
 //   model_tests --long FACTOR        more seconds for each search
+//   model_tests --first-failure      looks for one failure, quickly, and stops there
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -32,13 +33,14 @@ struct wishes {
   double longer = 1;
   bool list = false;
   bool mutate = false;
+  bool first_failure = false;
 };
 
 [[noreturn]] void usage(const char* why) {
   std::fprintf(
       stderr,
       "%s\nusage: model_tests [--list] [--random N] [--seed S] [--preemptions N] [--replay PATH] [--long FACTOR]\n"
-      "                   [--mutate JUSTIFIED_FILE] [PART or NAME ...]\n",
+      "                   [--mutate JUSTIFIED_FILE] [--first-failure] [PART or NAME ...]\n",
       why);
   std::exit(2);
 }
@@ -73,6 +75,8 @@ wishes read(int count, char** words) {
     } else if (word == "--mutate") {
       w.mutate = true;
       w.justified = next();
+    } else if (word == "--first-failure") {
+      w.first_failure = true;
     } else if (word[0] == '-') {
       usage(("unknown: " + word).c_str());
     } else {
@@ -116,6 +120,14 @@ int main(int count, char** words) {
     return r.failed ? 1 : 0;
   }
   if (w.mutate) return mutate_orders(some, w.justified);
+  if (w.first_failure) {
+    std::vector<const scenario*> all;
+    for (const scenario& s : some) all.push_back(&s);
+    run_summary failure;
+    const scenario* const failed = first_to_fail(all, effort::whole, failure);
+    if (failed != nullptr) tell(*failed, failure);
+    return failed != nullptr ? 1 : 0;
+  }
   int passed = 0, failed = 0;
   std::uint64_t executions = 0;
   for (const scenario& s : some) {

@@ -29,7 +29,7 @@ struct search_options {
   int preemptions = -1;          // at most so many; all, if negative. Switches the reduction off
   int weak_failures = 1;         // failures without a reason, a thread
   unsigned steps = 2000;         // of one execution, or it is taken for a livelock
-  double seconds = 60;           // over that the search is not complete, and the test fails
+  double seconds = 240;          // over that the search is not complete, and the test fails
   std::uint64_t executions = 0;  // at most so many, if not 0
   std::uint64_t random = 0;      // so many executions at random instead of all
   std::uint64_t seed = 1;
