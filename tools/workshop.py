@@ -120,6 +120,8 @@ LONG = [
     "./tools/stress --sanitizer address --for 10m",
     "./tools/stress --sanitizer memory --for 5m",
     "./tools/check fuzz --long",
+    "./tools/check release model",  # builds it, too
+    "build/release/tests/model/model_tests --random 2000 --at-least 1000000000",
 ]
 
 # clang-tidy's two shares: these sources, with Boost.Beast and templates by the dozen in them, take longer than the others.

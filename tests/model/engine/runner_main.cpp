@@ -4,10 +4,13 @@
 //   model_tests [PART ...]           all scenarios, or those of these parts or with these names
 //   model_tests --list
 //   model_tests --random N --seed S  N executions of each at random instead of all
+//   model_tests --random N --at-least E
+//                                    again and again, each time with the next seed, until there were E executions
 //   model_tests --preemptions N      only executions with at most N preemptions
 //   model_tests --replay PATH NAME   one execution again, told step by step
 //   model_tests --long FACTOR        more seconds for each search
 //   model_tests --first-failure      looks for one failure, quickly, and stops there
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -29,6 +32,7 @@ struct wishes {
   std::string justified;
   std::uint64_t random = 0;
   std::uint64_t seed = 1;
+  std::uint64_t at_least = 0;
   int preemptions = -1;
   double longer = 1;
   bool list = false;
@@ -37,11 +41,11 @@ struct wishes {
 };
 
 [[noreturn]] void usage(const char* why) {
-  std::fprintf(
-      stderr,
-      "%s\nusage: model_tests [--list] [--random N] [--seed S] [--preemptions N] [--replay PATH] [--long FACTOR]\n"
-      "                   [--mutate JUSTIFIED_FILE] [--first-failure] [PART or NAME ...]\n",
-      why);
+  std::fprintf(stderr,
+               "%s\nusage: model_tests [--list] [--random N [--at-least E]] [--seed S] [--preemptions N] [--replay "
+               "PATH] [--long FACTOR]\n"
+               "                   [--mutate JUSTIFIED_FILE] [--first-failure] [PART or NAME ...]\n",
+               why);
   std::exit(2);
 }
 
@@ -66,6 +70,8 @@ wishes read(int count, char** words) {
       w.random = number(next());
     } else if (word == "--seed") {
       w.seed = number(next());
+    } else if (word == "--at-least") {
+      w.at_least = number(next());
     } else if (word == "--preemptions") {
       w.preemptions = static_cast<int>(number(next()));
     } else if (word == "--replay") {
@@ -83,6 +89,7 @@ wishes read(int count, char** words) {
       w.names.push_back(word);
     }
   }
+  if (w.at_least != 0 && w.random == 0) usage("--at-least goes with --random");
   return w;
 }
 
@@ -103,6 +110,30 @@ std::vector<scenario> chosen(const wishes& w) {
   return some;
 }
 
+// Rounds of executions at random, up to so many or to the first failure.
+int run_at_length(std::vector<scenario> some, const wishes& w) {
+  std::uint64_t executions = 0;
+  double seconds = 0;
+  for (std::uint64_t round = 1; executions < w.at_least; ++round) {
+    for (scenario& s : some) {
+      if (s.options.refutes) continue;  // what must fail in some execution need not do so in these
+      s.options.seed = w.seed + round - 1;
+      const run_summary r = run_with_deaths(s);
+      executions += r.executions;
+      seconds += r.seconds;
+      if (r.good) continue;
+      tell(s, r);
+      return 1;
+    }
+    const auto done = static_cast<double>(executions), wanted = static_cast<double>(w.at_least);
+    std::printf("round %llu, seed %llu: %llu executions (%.0f %%), about %.0f min left\n",
+                static_cast<unsigned long long>(round), static_cast<unsigned long long>(w.seed + round - 1),
+                static_cast<unsigned long long>(executions), 100 * std::min(1.0, done / wanted),
+                std::max(0.0, (wanted - done) / done * seconds / 60));
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
@@ -119,6 +150,7 @@ int main(int count, char** words) {
     std::printf("%s%s\n", r.trace.c_str(), r.failed ? "failed" : "did not fail");
     return r.failed ? 1 : 0;
   }
+  if (w.at_least != 0) return run_at_length(some, w);
   if (w.mutate) return mutate_orders(some, w.justified);
   if (w.first_failure) {
     std::vector<const scenario*> all;

@@ -7,6 +7,7 @@
 
 #include "model/self/fuzz.hpp"
 #include "model/self/program.hpp"
+#include "support/proof_fact.hpp"
 
 namespace holdfast_model {
 namespace {
@@ -46,7 +47,10 @@ bool seed_flaws() {
     std::printf("%-7s %-50s %s\n", told.empty() ? "MISSED" : "caught", name_of(f), told.c_str());
   }
   std::printf("FLAWS seeded=%zu caught=%zu\n", all_flaws.size(), caught);
-  return caught == all_flaws.size();
+  using test_support::proof_fact;
+  const bool told = proof_fact("checker.faults_caught", caught, "faults") &&
+                    proof_fact("checker.faults_missed", all_flaws.size() - caught, "faults");
+  return told && caught == all_flaws.size();
 }
 
 }  // namespace holdfast_model

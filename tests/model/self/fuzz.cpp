@@ -7,6 +7,7 @@
 
 #include "model/engine/engine.hpp"
 #include "model/self/outcomes.hpp"
+#include "support/proof_fact.hpp"
 
 namespace holdfast_model {
 namespace {
@@ -194,7 +195,7 @@ comparison compare(const fuzz_program& p, std::uint64_t largest, flaw seeded) {
 }
 
 bool fuzz_reduction(std::uint64_t programs, std::uint64_t seed, std::uint64_t largest) {
-  std::uint64_t all_differences = 0;
+  std::uint64_t all_differences = 0, all_done = 0;
   for (const bool seq_cst : {false, true}) {
     const auto start = std::chrono::steady_clock::now();
     std::uint64_t done = 0, too_large = 0, differences = 0, reduced = 0, pruned = 0, brute = 0, outcomes = 0;
@@ -226,8 +227,12 @@ bool fuzz_reduction(std::uint64_t programs, std::uint64_t seed, std::uint64_t la
         static_cast<double>(brute) / static_cast<double>(reduced == 0 ? 1 : reduced), n(outcomes), n(too_large),
         n(seed), seconds);
     all_differences += differences;
+    all_done += done;
   }
-  return all_differences == 0;
+  using test_support::proof_fact;
+  const bool told = proof_fact("checker.programs", all_done, "programs") &&
+                    proof_fact("checker.differences", all_differences, "programs");
+  return told && all_differences == 0;
 }
 
 }  // namespace holdfast_model
