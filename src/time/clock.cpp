@@ -82,31 +82,7 @@ time_point tsc_clock::convert(const line& l, std::uint64_t ticks) noexcept {
 
 time_point tsc_clock::at(std::uint64_t ticks) const noexcept {
   if (!uses_counter_) return time_point(duration(static_cast<std::int64_t>(ticks)));
-  return convert(read(), ticks);
-}
-
-tsc_clock::line tsc_clock::read() const noexcept {
-  for (;;) {
-    const auto before =
-        sequence_.load(mo::acquire);  // [K1] acquire, pairs with [K4]: the triple of that write or later
-    line l;
-    l.base_ticks = base_ticks_.load(mo::relaxed);  // counter: checked by the sequence word around it
-    l.base_ns = base_ns_.load(mo::relaxed);        // counter: as above
-    l.scale = scale_.load(mo::relaxed);            // counter: as above
-    fence(mo::acquire);  // [K2] acquire, pairs with [K3]: the loads above stay above the re-read
-    if ((before & 1U) == 0 && sequence_.load(mo::relaxed) == before) return l;  // own: ordered by [K2]
-    cpu_relax();
-  }
-}
-
-void tsc_clock::write(const line& next) noexcept {
-  const auto s = sequence_.load(mo::relaxed);  // own: this thread alone writes it
-  sequence_.store(s + 1, mo::relaxed);         // own: ordered by [K3]
-  fence(mo::release);  // [K3] release, pairs with [K2]: who sees a new field sees an odd sequence
-  base_ticks_.store(next.base_ticks, mo::relaxed);  // counter: published by [K4]
-  base_ns_.store(next.base_ns, mo::relaxed);        // counter: as above
-  scale_.store(next.scale, mo::relaxed);            // counter: as above
-  sequence_.store(s + 2, mo::release);              // [K4] release, pairs with [K1]: publishes the triple
+  return convert(line_.read(), ticks);
 }
 
 void tsc_clock::recalibrate() noexcept {
@@ -119,12 +95,12 @@ void tsc_clock::recalibrate() noexcept {
   const auto scale = static_cast<std::uint64_t>(
       (static_cast<wide>(static_cast<std::uint64_t>(ns - first_.base_ns)) << 32U) / (t - first_.base_ticks));
   line next{t, ns, scale};
-  if (sequence_.load(mo::relaxed) != 0) {  // own: zero until the first line is written
+  if (line_.writes() != 0) {
     // Never step back: where the old line runs ahead of steady time, start the new one there and let it converge.
-    const auto promised = convert(read(), t).time_since_epoch().count();
+    const auto promised = convert(line_.read(), t).time_since_epoch().count();
     if (promised > next.base_ns) next.base_ns = promised;
   }
-  write(next);
+  line_.write(next);
 }
 
 }  // namespace holdfast

@@ -9,9 +9,10 @@
 //   wall_clock      one vDSO call    1 ns              what a person reads: log lines, HTTP dates; never intervals
 //
 // All but wall_clock never go backwards and keep no calendar. All are wait-free, allocate nothing, and may be read from
-// any thread. steady_clock is std::chrono's, so its time points come and go freely.
+// any thread; a read of tsc_clock begins anew when it was recalibrated meanwhile. steady_clock is std::chrono's, so its
+// time points come and go freely.
 //
-// Proof: unit/clock_test.cpp.
+// Proof: unit/clock_test.cpp, model/seq_latch_model.cpp (recalibration).
 #pragma once
 
 #include <chrono>
@@ -19,6 +20,7 @@
 #include <cstdint>
 
 #include "holdfast/core/atomic.hpp"
+#include "holdfast/core/seq_latch.hpp"
 
 namespace holdfast {
 
@@ -56,23 +58,16 @@ class tsc_clock {
   [[nodiscard]] bool uses_counter() const noexcept { return uses_counter_; }
 
  private:
-  // One conversion line: steady ns = base_ns + (ticks - base_ticks) * scale / 2^32. Readers take a consistent triple
-  // under a sequence word (Lamport 1977; Boehm, "Can seqlocks get along with programming language memory models",
-  // 2012).
+  // One conversion line: steady ns = base_ns + (ticks - base_ticks) * scale / 2^32.
   struct line {
     std::uint64_t base_ticks = 0;
     std::int64_t base_ns = 0;
     std::uint64_t scale = 0;
   };
-  [[nodiscard]] line read() const noexcept;
-  void write(const line& next) noexcept;
   [[nodiscard]] static time_point convert(const line& l, std::uint64_t ticks) noexcept;
 
-  atomic<std::uint64_t> sequence_{0};  // written by the recalibrating thread
-  atomic<std::uint64_t> base_ticks_{0};
-  atomic<std::int64_t> base_ns_{0};
-  atomic<std::uint64_t> scale_{0};
-  line first_{};  // the anchor the frequency is measured from; recalibrating thread only
+  seq_latch<line> line_{line{}};  // written by the recalibrating thread
+  line first_{};                  // the anchor the frequency is measured from; recalibrating thread only
   bool uses_counter_ = false;
 };
 
