@@ -7,6 +7,7 @@
 #include "holdfast/core/assert.hpp"
 
 #include "log_engine.hpp"
+#include "pinned_place.hpp"
 
 namespace holdfast {
 namespace {
@@ -14,12 +15,10 @@ namespace {
 using log_detail::lanes_of_thread;
 using log_detail::max_live_sinks;
 
-// Which sinks live, so that a thread that ends can tell whether a lane that it once took is still there. A place's word is
-// the sink's number above sixteen bits that count threads which are closing their lanes: a sink is not destroyed
-// meanwhile.
-constexpr unsigned pin_bits = 16;
+// Which sinks live, so that a thread that ends can tell whether a lane that it once took is still there. It pins the place
+// while it closes the lane, and the sink is not destroyed meanwhile.
 struct place {
-  atomic<std::uint64_t> word{0};
+  log_detail::pinned_place pinned;
   atomic<log_sink*> sink{nullptr};  // for fork()
 };
 constinit std::array<place, max_live_sinks> places{};
@@ -41,17 +40,9 @@ void close_lanes(void*) noexcept {
     // First, so that a signal handler that logs from here on takes another lane: nobody writes to one that is closed.
     lanes_of_thread[i].sink = 0;
     in_this_order();
-    std::uint64_t word = places[i].word.load(mo::relaxed);  // hint: the exchange decides
-    while (word >> pin_bits == mine.sink) {
-      if (!places[i].word.compare_exchange_weak(
-              word, word + 1, mo::acquire,  // [N1] acquire, pairs with [N2]: the sink is alive until the pin is gone
-              mo::relaxed)) {               // hint: tried again
-        continue;
-      }
-      mine.lane->close();
-      places[i].word.fetch_sub(1, mo::release);  // [N3] release, pairs with [N4]: our use of the lane ends here
-      break;
-    }
+    if (!places[i].pinned.pin(mine.sink)) continue;  // that sink is gone, and its lanes with it
+    mine.lane->close();
+    places[i].pinned.unpin();
   }
 }
 
@@ -76,17 +67,11 @@ log_sink::log_sink(const log_options& options) noexcept {
   static_cast<void>(watches_forks);
   id_ = last_id.fetch_add(1, mo::relaxed) + 1;  // counter: hands each number out once
   for (std::uint32_t i = 0; i < max_live_sinks; ++i) {
-    std::uint64_t none = 0;
-    if (!places[i].word.compare_exchange_strong(
-            none, id_ << pin_bits,
-            mo::acq_rel,     // [N2] acq_rel, pairs with [N1], [N4] and [N5]: the place is ours and not yet another's
-            mo::relaxed)) {  // hint: taken
-      continue;
-    }
+    if (!places[i].pinned.take(id_)) continue;
     slot_ = i;
     engine_ = log_detail::engine::make(*this, options);
     if (engine_ == nullptr) {
-      places[i].word.store(0, mo::release);  // [N5] release, pairs with [N2]: nobody uses the place
+      static_cast<void>(places[i].pinned.leave(id_));  // no thread knows of it yet
       return;
     }
     counter_stamps_ = engine_->clock().uses_counter();
@@ -100,13 +85,7 @@ log_sink::~log_sink() {
   stop();
   places[slot_].sink.store(nullptr, mo::relaxed);  // own: as at construction
   // A thread that is ending may hold a pin for as long as one store takes.
-  std::uint64_t unpinned = id_ << pin_bits;
-  while (!places[slot_].word.compare_exchange_weak(
-      unpinned, 0, mo::acq_rel,  // [N4] acq_rel, pairs with [N2] and [N3]: all use of our lanes is over
-      mo::relaxed)) {            // hint: tried again
-    unpinned = id_ << pin_bits;
-    ::sched_yield();
-  }
+  while (!places[slot_].pinned.leave(id_)) ::sched_yield();
   log_detail::engine::destroy(engine_);
 }
 
@@ -115,7 +94,7 @@ void log_sink::after_fork_in_child() noexcept {
     log_sink* const sink = p.sink.load(mo::relaxed);  // own: one thread
     // A thread that was ending in the parent is not here to take its pin away: the destructor would wait for ever. A
     // place without a sink was being given to one, or taken from one, by a thread that is not here either.
-    p.word.store(sink != nullptr ? sink->id_ << pin_bits : 0, mo::relaxed);  // own: one thread
+    p.pinned.after_fork(sink != nullptr ? sink->id_ : 0);
     if (sink == nullptr) continue;
     for (std::uint32_t i = 0; i < max_loggers; ++i) sink->set_level(i, log_level::off);
     sink->engine_->end_in_child();
