@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <utility>
 
-#include "model/engine/engine.hpp"
 #include "model/engine/runner.hpp"
 #include "model/engine/source.hpp"
 #include "support/proof_fact.hpp"
@@ -50,28 +50,7 @@ std::vector<std::string> read_lines(const std::string& file, bool& there) {
   return lines;
 }
 
-std::vector<mutant> find_mutants(const std::vector<scenario>& scenarios) {
-  engine& e = engine::instance();
-  struct reach {
-    const scenario* by;
-    std::uint64_t executions;
-    std::vector<order_site> sites;
-  };
-  std::vector<reach> reaches;
-  e.records_sites = true;
-  for (const scenario& s : scenarios) {
-    if (s.options.refutes) continue;
-    e.sites.clear();
-    scenario tried = s;
-    tried.options.dies = false;
-    const std::uint64_t executions = run_with_deaths(tried).executions;
-    // What comes after a death is reached in each of its executions; a few will do.
-    tried.options = s.options;
-    tried.options.random = 20;
-    run_with_deaths(tried);
-    reaches.push_back({&s, executions, e.sites});
-  }
-  e.records_sites = false;
+std::vector<mutant> find_mutants(std::vector<reach> reaches) {
   std::stable_sort(reaches.begin(), reaches.end(),
                    [](const reach& a, const reach& b) { return a.executions < b.executions; });
   std::vector<mutant> all;
@@ -104,14 +83,14 @@ const scenario* killer_of(const mutant& m, bool listed) {
 
 }  // namespace
 
-int mutate_orders(const std::vector<scenario>& scenarios, const std::string& justified_file) {
+int mutate_orders(std::vector<reach> reaches, const std::string& justified_file) {
   bool there = false;
   std::vector<std::string> justified = read_lines(justified_file, there);
   if (!there) {
     std::printf("no such file: %s\n", justified_file.c_str());
     return 2;
   }
-  std::vector<mutant> mutants = find_mutants(scenarios);
+  std::vector<mutant> mutants = find_mutants(std::move(reaches));
   std::sort(mutants.begin(), mutants.end(), [](const mutant& a, const mutant& b) {
     const std::string left = path_of(a.site.where.file), right = path_of(b.site.where.file);
     return left != right ? left < right : a.site.where.line < b.site.where.line;

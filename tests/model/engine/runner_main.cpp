@@ -9,12 +9,14 @@
 //   model_tests --preemptions N      only executions with at most N preemptions
 //   model_tests --replay PATH NAME   one execution again, told step by step
 //   model_tests --long FACTOR        more seconds for each search
+//   model_tests --mutate FILE        then weakens each order that was used, and asks who notices (mutation.hpp)
 //   model_tests --first-failure      looks for one failure, quickly, and stops there
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/engine/engine.hpp"
@@ -151,7 +153,6 @@ int main(int count, char** words) {
     return r.failed ? 1 : 0;
   }
   if (w.at_least != 0) return run_at_length(some, w);
-  if (w.mutate) return mutate_orders(some, w.justified);
   if (w.first_failure) {
     std::vector<const scenario*> all;
     for (const scenario& s : some) all.push_back(&s);
@@ -162,17 +163,24 @@ int main(int count, char** words) {
   }
   int passed = 0, failed = 0;
   std::uint64_t executions = 0;
+  engine& e = engine::instance();
+  std::vector<reach> reaches;
+  e.records_sites = w.mutate;
   for (const scenario& s : some) {
+    e.sites.clear();
     const run_summary r = run_with_deaths(s);
+    if (!s.options.refutes) reaches.push_back({&s, r.executions, e.sites});
     executions += r.executions;
     ++(r.good ? passed : failed);
     tell(s, r);
   }
+  e.records_sites = false;
   std::printf("%d scenarios as they should be, %d not, %llu executions\n", passed, failed,
               static_cast<unsigned long long>(executions));
   using test_support::proof_fact;
   const bool told = proof_fact("model.executions", executions, "executions") &&
                     proof_fact("model.scenarios", static_cast<std::uint64_t>(passed), "scenarios") &&
                     proof_fact("model.incomplete", static_cast<std::uint64_t>(failed), "scenarios");
-  return failed == 0 && told ? 0 : 1;
+  if (failed != 0 || !told) return 1;
+  return w.mutate ? mutate_orders(std::move(reaches), w.justified) : 0;
 }
