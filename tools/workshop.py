@@ -458,6 +458,17 @@ def in_parallel(course, commands, log, label):
     return bad
 
 
+def alone(entries):
+    """The compiler's commands, those for several sources at a time as if each were compiled alone."""
+    for entry in entries:
+        joined = BUILD / "release" / entry["file"]
+        if not re.search(r"-unity\d+\.cpp$", entry["file"]):
+            yield entry
+            continue
+        for source in re.findall(r"^#include ?[<\"](.+)[>\"]", joined.read_text(), re.MULTILINE):
+            yield {**entry, "file": source, "command": entry["command"].replace(entry["file"], source)}
+
+
 def lint(name):
     """clang-format over everything, then clang-tidy over those of our sources that LINTS gives to `name`."""
     log = new_log(name)
@@ -471,7 +482,7 @@ def lint(name):
     course.end("done" if not wrong else "FAILED")
     # A source that is built twice, for tests without exceptions, is read once: as users build it.
     once = {}
-    for entry in json.loads((BUILD / "release" / "compile_commands.json").read_text()):
+    for entry in alone(json.loads((BUILD / "release" / "compile_commands.json").read_text())):
         path = str((BUILD / "release" / entry["file"]).resolve())
         if path not in once or "-fno-exceptions" in once[path]["command"]:
             once[path] = entry

@@ -8,7 +8,7 @@
 namespace holdfast::demo {
 namespace {
 
-using json = nlohmann::ordered_json;
+using nlohmann::ordered_json;
 
 double ms_of(std::chrono::nanoseconds t) {
   return std::round(static_cast<double>(t.count()) / 1e3) / 1e3;
@@ -23,18 +23,18 @@ std::string_view name_of(judgement j) {
   return "unknown";
 }
 
-json ends_of(const request_ends& e) {
+ordered_json ends_of(const request_ends& e) {
   return {{"ok", e.ok}, {"4xx", e.refused}, {"5xx", e.failed}, {"timeouts", e.timeouts}, {"broken", e.broken}};
 }
 
-json tiers_of(const client_counts& c) {
-  json out = json::object();
+ordered_json tiers_of(const client_counts& c) {
+  ordered_json out = ordered_json::object();
   for (std::size_t t = 0; t < tier_count; ++t) out[std::string(tier_names[t])] = c.reads_by_tier[t];
   return out;
 }
 
-json sample_of(const sample& s) {
-  json guards = json::array();
+ordered_json sample_of(const sample& s) {
+  ordered_json guards = ordered_json::array();
   for (const auto& g : s.server.guards) {
     guards.push_back({{"name", g.name},
                       {"state", g.state},
@@ -53,7 +53,7 @@ json sample_of(const sample& s) {
           {"guards", std::move(guards)}};
 }
 
-json window_of(const run_record& run, window w) {
+ordered_json window_of(const run_record& run, window w) {
   const client_counts c = counts_in(run, w);
   return {{"tiers", tiers_of(c)},
           {"reads", ends_of(c.reads)},
@@ -64,19 +64,19 @@ json window_of(const run_record& run, window w) {
           {"oldest_answer_ms", c.oldest_ms}};
 }
 
-json run_of(const run_record& run, const std::vector<promise>& promises) {
-  json out{{"policies", run.policies ? "on" : "off"}, {"trouble", run.trouble}, {"exit_code", run.exit_code}};
+ordered_json run_of(const run_record& run, const std::vector<promise>& promises) {
+  ordered_json out{{"policies", run.policies ? "on" : "off"}, {"trouble", run.trouble}, {"exit_code", run.exit_code}};
   for (const promise& p : promises) {
     out["promises"].push_back({{"what", p.what}, {"figure", p.figure}, {"verdict", name_of(p.verdict)}});
   }
   out["before"] = window_of(run, before_faults(run));
   out["outage"] = window_of(run, during_faults(run));
   out["whole"] = window_of(run, whole_run);
-  out["events"] = json::array();
+  out["events"] = ordered_json::array();
   for (const event& e : run.events) {
     out["events"].push_back({{"at_ms", e.at.count()}, {"fault", name_of(e.what)}, {"begins", e.begins}});
   }
-  out["transitions"] = json::array();
+  out["transitions"] = ordered_json::array();
   for (const auto& t : run.log.transitions) {
     out["transitions"].push_back({{"at_ms", t.wall_ms - run.wall_start_ms},
                                   {"breaker", t.breaker},
@@ -86,7 +86,7 @@ json run_of(const run_record& run, const std::vector<promise>& promises) {
                                   {"failed", t.failed},
                                   {"probes_ok", t.probes_ok}});
   }
-  out["samples"] = json::array();
+  out["samples"] = ordered_json::array();
   for (const sample& s : run.samples) out["samples"].push_back(sample_of(s));
   return out;
 }
@@ -94,12 +94,12 @@ json run_of(const run_record& run, const std::vector<promise>& promises) {
 }  // namespace
 
 std::string to_json(const demonstration& d) {
-  json out{{"made_at", d.made_at},   {"command", d.options.command},         {"seed", d.options.seed},
-           {"rate", d.options.rate}, {"connections", d.options.connections}, {"profiles", d.options.profiles},
-           {"machine", d.machine},   {"kept", all_kept(d.on_promises)}};
+  ordered_json out{{"made_at", d.made_at},   {"command", d.options.command},         {"seed", d.options.seed},
+                   {"rate", d.options.rate}, {"connections", d.options.connections}, {"profiles", d.options.profiles},
+                   {"machine", d.machine},   {"kept", all_kept(d.on_promises)}};
   out["runs"].push_back(run_of(d.on, d.on_promises));
   if (d.has_off) out["runs"].push_back(run_of(d.off, d.off_promises));
-  return out.dump(-1, ' ', false, json::error_handler_t::replace);
+  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 }  // namespace holdfast::demo
