@@ -74,8 +74,8 @@ CONFIGURATIONS = {
         "options": {**CLANG_SANITIZERS["options"], "tools": "enabled"},
     },
     "fuzz": {
-        "about": "clang's libFuzzer under the same two, the targets of tests/fuzz or those named, the library's for five "
-                 "million executions; --long: ten minutes each",
+        "about": "clang's libFuzzer under the same two, the targets of tests/fuzz or those named, for five "
+                 "million executions each; --long: ten minutes each",
         **CLANG_SANITIZERS,
         "options": {**CLANG_SANITIZERS["options"], "tools": "disabled"},
         "targets": ["fuzz"],

@@ -408,7 +408,8 @@ class cache {
     // Before the old slot goes: who then finds the key in neither place sees the version move, and looks again.
     // [C6] release, pairs with [C1], [C5]: the new place is written before the version that tells of it
     in.writer.store(state + (std::uint64_t{1} << version_shift), mo::release);
-    if (old_way < ways) in.tags[old_way].store(0, mo::release);  // [C8] release, pairs with [C2], [C9], [C17]: carries [C6]
+    if (old_way < ways)
+      in.tags[old_way].store(0, mo::release);  // [C8] release, pairs with [C2], [C9], [C17]: carries [C6]
     return cache_put::stored;
   }
 
