@@ -4,6 +4,7 @@
 #include "holdfast/interop/asio_call.hpp"
 
 #include <optional>
+#include <stdexcept>
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -136,7 +137,17 @@ TEST_CASE("a cancelled caller gets an outcome, and the breaker hears nothing of 
 
 TEST_CASE("Asio's own codes keep their meaning", "[boost_error]") {
   CHECK(from_boost(asio::error::eof).kind == verdict::transient);
+  CHECK(from_boost(asio::error::broken_pipe).code == std::errc::connection_reset);
+  CHECK(from_boost(asio::error::host_not_found_try_again).code == std::errc::resource_unavailable_try_again);
   CHECK(from_boost(asio::error::operation_aborted).kind == verdict::cancelled);
   CHECK(from_boost(asio::error::timed_out).kind == verdict::timeout);
   CHECK(from_boost(asio::error::access_denied).kind == verdict::permanent);
+}
+
+TEST_CASE("Boost's exceptions are translated, and others left to who knows them", "[boost_error]") {
+  const boost_translator translate;
+  const auto known = translate(std::make_exception_ptr(boost::system::system_error(asio::error::eof)));
+  REQUIRE(known.has_value());
+  CHECK(known->code == std::errc::connection_reset);
+  CHECK_FALSE(translate(std::make_exception_ptr(std::runtime_error("another library's"))).has_value());
 }

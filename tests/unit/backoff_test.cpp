@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <vector>
 
@@ -155,6 +156,13 @@ TEST_CASE("the same seed gives the same waits", "[backoff]") {
   }
 }
 
+TEST_CASE("every kind of backoff has the name that configurations use", "[backoff]") {
+  constexpr std::string_view names[] = {"constant",     "linear",       "exponential",  "full_jitter",
+                                        "equal_jitter", "decorrelated", "proportional", "unknown"};
+  for (std::size_t i = 0; i < std::size(names); ++i) CHECK(name_of(static_cast<backoff_kind>(i)) == names[i]);
+  static_assert(name_of(backoff_kind::full_jitter) == "full_jitter");
+}
+
 TEST_CASE("a constant wrong option does not compile, a variable one is named with value and limit", "[backoff]") {
   static_assert(!validate(backoff_options{}));
   static_assert(validate(backoff_options{.base = -1ns}).field == "base");
@@ -164,7 +172,6 @@ TEST_CASE("a constant wrong option does not compile, a variable one is named wit
   static_assert(validate(backoff_options{.multiplier_permille = 1'000'001}).field == "multiplier_permille");
   static_assert(validate(backoff_options{.spread_permille = 1001}).value == 1001);
   static_assert(validate(backoff_options{.kind = static_cast<backoff_kind>(7)}).field == "kind");
-  static_assert(name_of(backoff_kind::full_jitter) == "full_jitter");
   // Usable in a constant expression.
   static_assert(delay(backoff_options{.kind = backoff_kind::exponential, .base = 1s, .cap = 1h}, 3, 0ns, lowest) == 8s);
 }

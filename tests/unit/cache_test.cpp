@@ -2,7 +2,9 @@
 #include "holdfast/policy/cache.hpp"
 
 #include <array>
+#include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "holdfast/core/fixed_text.hpp"
@@ -24,6 +26,30 @@ struct one_set_hash {
 struct colliding_hash {
   std::uint64_t operator()(std::uint64_t, std::uint64_t) const noexcept { return 42; }
 };
+// A key whose reading lets others put: the cache makes one whenever it looks into a slot.
+struct meeting_key {
+  static inline void (*others)() = nullptr;
+  std::uint64_t id = 0;
+
+  meeting_key() noexcept {
+    if (others != nullptr) std::exchange(others, nullptr)();
+  }
+  explicit meeting_key(std::uint64_t n) noexcept : id(n) {}
+  friend bool operator==(const meeting_key& a, const meeting_key& b) noexcept { return a.id == b.id; }
+};
+struct meeting_hash {
+  std::uint64_t operator()(const meeting_key& key, std::uint64_t) const noexcept { return key.id + 1; }
+};
+using meeting_cache = cache<meeting_key, std::uint64_t, meeting_hash>;
+meeting_cache* met = nullptr;
+std::uint64_t met_puts = 0;
+// Renews the key in a full set, where it moves to and fro between two slots: once, and it is gone from the slot that is
+// being read; twice, and that slot has been overwritten. Again each time that a slot is read.
+template <int Times>
+void renew() {
+  for (int i = 0; i < Times; ++i) static_cast<void>(met->put(meeting_key(3), ++met_puts, start));
+  meeting_key::others = renew<Times>;
+}
 // Counts what is allocated from it.
 struct counting_memory final : std::pmr::memory_resource {
   std::size_t allocations = 0;
@@ -140,6 +166,46 @@ TEST_CASE("keys of equal hash are told apart", "[cache]") {
   CHECK(c.get(4, start).value == 104);
 }
 
+TEST_CASE("a reader that puts overtake every time gives up with a miss; an erase never leaves what is older than it",
+          "[cache]") {
+  meeting_cache c({.capacity = 7});
+  met = &c;
+  met_puts = 100;
+  for (std::uint64_t k = 0; k < 7; ++k) REQUIRE(c.put(meeting_key(k), k, start) == cache_put::stored);
+  for (const auto others : {renew<1>, renew<2>}) {
+    const auto before = met_puts;
+    meeting_key::others = others;
+    CHECK(c.get(meeting_key(3), start).state == cache_state::miss);
+    CHECK(met_puts >= before + 8);
+  }
+  // Every slot that it looks into has moved on: what is left is younger than the erase.
+  const auto before = met_puts;
+  meeting_key::others = renew<1>;
+  CHECK_FALSE(c.erase(meeting_key(3)));
+  meeting_key::others = nullptr;
+  CHECK(met_puts >= before + 16);
+  CHECK(c.get(meeting_key(3), start).value == met_puts);
+  // It cannot tell whose value is in the slot: rather one too many is forgotten.
+  meeting_key::others = renew<2>;
+  CHECK(c.erase(meeting_key(3)));
+  meeting_key::others = nullptr;
+  CHECK(c.get(meeting_key(3), start).state == cache_state::miss);
+  for (std::uint64_t k = 0; k < 7; ++k) CHECK((k == 3 || c.get(meeting_key(k), start).value == k));
+  CHECK(c.evicted() == 0);
+}
+
+TEST_CASE("a hash of zero, which marks a free place, is a hash like any other", "[cache]") {
+  struct zero_hash {
+    std::uint64_t operator()(std::uint64_t, std::uint64_t) const noexcept { return 0; }
+  };
+  cache<std::uint64_t, int, zero_hash> c({.capacity = 7});
+  CHECK(c.get(1, start).state == cache_state::miss);
+  CHECK(c.put(1, 10, start) == cache_put::stored);
+  CHECK(c.get(1, start).value == 10);
+  CHECK(c.size_approx() == 1);
+  CHECK(c.erase(1));
+}
+
 TEST_CASE("text keys and payloads of varying length come back whole", "[cache]") {
   cache<fixed_text<40>, byte_payload<1'000>> c({.capacity = 200});
   const auto text_of = [](std::size_t n) {
@@ -216,6 +282,11 @@ TEST_CASE("a seed moves keys to other sets", "[cache]") {
   CHECK(hash(std::uint64_t{1}, 1) != hash(std::uint64_t{1}, 2));
   CHECK(hash(fixed_text<8>("a"), 1) != hash(fixed_text<8>("a"), 2));
   CHECK(hash(fixed_text<8>("a"), 1) == hash(fixed_text<16>("a"), 1));
+}
+
+TEST_CASE("every state of an entry has a name", "[cache]") {
+  constexpr std::string_view names[] = {"miss", "fresh", "stale", "expired", "unknown"};
+  for (std::size_t i = 0; i < std::size(names); ++i) CHECK(name_of(static_cast<cache_state>(i)) == names[i]);
 }
 
 TEST_CASE("cache options name what is wrong", "[cache]") {

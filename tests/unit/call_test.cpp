@@ -232,6 +232,19 @@ TEST_CASE("an answer after its attempt's deadline is handed out, and the breaker
   CHECK(breaker.state() == breaker_state::open);
 }
 
+TEST_CASE("only a first attempt pays into the budget, not a call that is an outer layer's repetition", "[call]") {
+  retry_budget budget({.ratio_permille = 1000, .min_per_second = 0, .burst = 10});
+  const auto balance_after = [&](bool is_retry) {
+    bench_of_test t;
+    t.answers = {7};
+    CHECK(run(guard{.budget = &budget}, {.is_retry = is_retry}, t.clock, t.op(), t.wait()).ok());
+    return budget.balance_milli(t.clock.now());
+  };
+  REQUIRE(budget.try_take(bench_of_test{}.clock.now(), 5));
+  CHECK(balance_after(true) == 5'000);
+  CHECK(balance_after(false) == 6'000);
+}
+
 TEST_CASE("a cancelled wait ends the call as cancelled, and no failure is counted for it", "[call]") {
   bench_of_test t;
   t.answers = {reset};

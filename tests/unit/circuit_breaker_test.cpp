@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <thread>
@@ -698,6 +699,19 @@ TEST_CASE("a circuit that has been closed for months still counts its results", 
   }
 }
 
+TEST_CASE("results of months ago, whose epochs look like ones to come, are not counted again", "[circuit_breaker]") {
+  circuit_breaker breaker(plain_rules);
+  for (int i = 0; i < 32; ++i)
+    call(breaker, verdict::ok, start + i * 350ms);  // some in every bucket of the ten seconds
+  const auto later = start + 100 * 24h;
+  for (int i = 0; i < 32; ++i) {
+    const auto now = later + i * 350ms;
+    call(breaker, verdict::ok, now);
+    CHECK(breaker.snapshot(now).window_ok <= static_cast<std::uint64_t>(i) + 1);
+  }
+  CHECK(breaker.snapshot(later + 31 * 350ms).window_ok >= 28);  // ten seconds of them
+}
+
 TEST_CASE("a clock that steps back leaves the breaker able to open, to recover and to forget", "[circuit_breaker]") {
   for (const duration back : {duration(1s), duration(7s), duration(1min), duration(2h), duration(72h)}) {
     circuit_breaker breaker(plain_rules);
@@ -883,6 +897,38 @@ TEST_CASE("a snapshot tells what a person asks", "[circuit_breaker]") {
   CHECK(seen.lease_remaining > 4900ms);
   CHECK(name_of(seen.state) == "half_open");
   CHECK(name_of(breaker_cause::lease_over) == "lease_over");
+}
+
+TEST_CASE("every state and every cause is logged under its name", "[circuit_breaker]") {
+  constexpr std::string_view states[] = {"closed",        "open",         "half_open", "forced_open",
+                                         "forced_closed", "metrics_only", "unknown"};
+  for (std::size_t i = 0; i < std::size(states); ++i) CHECK(name_of(static_cast<breaker_state>(i)) == states[i]);
+  constexpr std::string_view causes[] = {"none",         "consecutive_failures", "failure_rate", "open_time_over",
+                                         "probe_failed", "probes_passed",        "lease_over",   "manual",
+                                         "unknown"};
+  for (std::size_t i = 0; i < std::size(causes); ++i) CHECK(name_of(static_cast<breaker_cause>(i)) == causes[i]);
+}
+
+TEST_CASE("transitions are equal when all that they tell is", "[circuit_breaker]") {
+  const breaker_transition one{breaker_state::closed, breaker_state::open, breaker_cause::failure_rate, 7};
+  const auto changed = [&](auto change) {
+    breaker_transition other = one;
+    change(other);
+    return other;
+  };
+  CHECK(changed([](auto&) {}) == one);
+  CHECK(changed([](auto& t) { t.from = breaker_state::half_open; }) != one);
+  CHECK(changed([](auto& t) { t.to = breaker_state::half_open; }) != one);
+  CHECK(changed([](auto& t) { t.cause = breaker_cause::probe_failed; }) != one);
+  CHECK(changed([](auto& t) { t.generation = 8; }) != one);
+}
+
+TEST_CASE("without a rate rule no rate is too high", "[circuit_breaker]") {
+  circuit_breaker_options o{.consecutive_failures = 5, .failure_permille = 0, .min_calls = 1};
+  CHECK_FALSE(breaker_rules(o).rate_exceeded(10, 10));
+  o.failure_permille = 1000;
+  CHECK(breaker_rules(o).rate_exceeded(10, 10));
+  CHECK_FALSE(breaker_rules(o).rate_exceeded(9, 10));
 }
 
 // ---- options

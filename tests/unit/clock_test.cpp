@@ -65,6 +65,15 @@ TEST_CASE("the coarse clock names a resolution that is a tick, not zero", "[cloc
   CHECK(coarse_clock::resolution() <= 10ms);
 }
 
+TEST_CASE("deadlines are ordered as their instants are", "[deadline]") {
+  const deadline early(time_point(1s));
+  const deadline late(time_point(2s));
+  CHECK(early < late);
+  CHECK(late > early);
+  CHECK((early <=> deadline(time_point(1s))) == std::strong_ordering::equal);
+  CHECK(late < deadline::never());
+}
+
 TEST_CASE("a deadline only gets nearer and never overflows", "[deadline]") {
   const time_point now{100s};
   CHECK(deadline::never().remaining(now) == duration::max());

@@ -69,6 +69,25 @@ TEST_CASE("flags that are not known yet are cleared before they are sent on", "[
   CHECK(format_traceparent(*trace).view() == sample);
 }
 
+TEST_CASE("traces are equal when every field is", "[context]") {
+  const auto trace = *parse_traceparent(sample);
+  const auto changed = [&](auto change) {
+    trace_context other = trace;
+    change(other);
+    return other;
+  };
+  CHECK(changed([](auto&) {}) == trace);
+  CHECK(changed([](auto& t) { t.trace_id[15] ^= 1; }) != trace);
+  CHECK(changed([](auto& t) { t.span_id[7] ^= 1; }) != trace);
+  CHECK(changed([](auto& t) { t.flags ^= trace_context::sampled_flag; }) != trace);
+}
+
+TEST_CASE("a context with a trace or a correlation id is not empty", "[context]") {
+  CHECK(context{}.empty());
+  CHECK_FALSE(context{.trace = make_trace()}.empty());
+  CHECK_FALSE(context{.correlation_id = "id"}.empty());
+}
+
 TEST_CASE("an invalid context has no traceparent", "[context]") {
   CHECK(format_traceparent(trace_context{}).empty());
 }

@@ -2,6 +2,7 @@
 #include "holdfast/core/error.hpp"
 
 #include <cerrno>
+#include <iterator>
 #include <memory>
 #include <string>
 
@@ -43,6 +44,13 @@ TEST_CASE("every own reason has a text of its own and a verdict that is an error
     CHECK(code.message() != "unknown holdfast error");
     CHECK(verdict_of(code) != verdict::ok);
   }
+  CHECK(verdict_of(static_cast<errc>(999)) == verdict::permanent);  // of a later version: not understood, not repeated
+}
+
+TEST_CASE("every verdict is logged under its name", "[error]") {
+  constexpr std::string_view names[] = {"ok",        "transient", "throttled", "timeout", "permanent",
+                                        "cancelled", "rejected",  "stale",     "unknown"};
+  for (std::size_t i = 0; i < std::size(names); ++i) CHECK(name_of(static_cast<verdict>(i)) == names[i]);
 }
 
 TEST_CASE("a code of an unknown category is permanent: what is not understood is not repeated", "[error]") {
@@ -59,6 +67,10 @@ TEST_CASE("sqlstate packs five characters and refuses anything else", "[error]")
   static_assert(sqlstate("00000") == 0);
   static_assert(sqlstate("ZZZZZ") == 36 * 36 * 36 * 36 * 36 - 1);
   static_assert(sqlstate("4000") == -1 && sqlstate("4000!") == -1 && sqlstate("40p01") == -1);
+  for (const char bad : {'!', '/', ':', '@', '[', 'a', '\0'}) {  // on both sides of the digits, and of the letters
+    CAPTURE(bad);
+    CHECK(sqlstate(std::string("4000") + bad) == -1);
+  }
   CHECK(sqlstate_error("40P01").message() == "SQLSTATE 40P01");
   CHECK(sqlstate_error("bad").message() == "SQLSTATE malformed");
   CHECK(verdict_of(sqlstate_error("bad")) == verdict::permanent);
@@ -83,6 +95,7 @@ TEST_CASE("an outcome holds a value or an error, move-only values too", "[outcom
   CHECK(empty.kind() == verdict::rejected);
   CHECK(empty.error().retry_after == std::chrono::seconds(2));
   CHECK(empty.value_or(9) == 9);
+  CHECK(outcome<int>(4).value_or(9) == 4);
   const outcome<> nothing;
   CHECK(nothing.ok());
 }
@@ -94,4 +107,7 @@ TEST_CASE("a fixed text cuts on a character boundary and says that it did", "[fi
   text.assign("abcd");
   CHECK(text == "abcd");
   CHECK_FALSE(text.truncated());
+  text.assign("\x80\x80\x80\x80\x80");  // nowhere a character begins
+  CHECK(text.empty());
+  CHECK(text.truncated());
 }

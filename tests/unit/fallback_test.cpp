@@ -132,3 +132,26 @@ TEST_CASE("a fallback plan names what is wrong", "[fallback]") {
   static_assert(validate(fallback_plan{.tiers = {{{.name = "a", .falls_through = {verdict::ok}}}}}).field ==
                 "falls_through");
 }
+
+TEST_CASE("a plan made at run time may fill every tier, and names the one that is wrong", "[fallback]") {
+  static constexpr std::string_view names[most_tiers] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+  fallback_plan full;
+  CHECK(validate(full).field == "tiers");
+  for (std::size_t i = 0; i < most_tiers; ++i) full.tiers[i].name = names[i];
+  CHECK(full.size() == most_tiers);
+  CHECK_FALSE(validate(full));
+  const auto wrong = [&](std::size_t tier, auto change) {
+    fallback_plan plan = full;
+    change(plan.tiers[tier]);
+    return validate(plan);
+  };
+  CHECK(wrong(7, [](auto& t) { t.needs = -5ns; }).value == -5);
+  const auto ok = wrong(2, [](auto& t) { t.falls_through = {verdict::ok}; });
+  CHECK(ok.field == "falls_through");
+  CHECK(ok.value == 2);
+  CHECK(wrong(3, [](auto& t) { t.falls_through = {verdict::cancelled}; }).value == 3);
+  const auto twice = wrong(5, [](auto& t) { t.name = "b"; });
+  CHECK(twice.value == 5);
+  CHECK(twice.limit == 1);
+  CHECK(wrong(4, [](auto& t) { t.name = {}; }).value == 4);  // a hole
+}

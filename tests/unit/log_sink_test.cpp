@@ -3,15 +3,20 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <sstream>
@@ -343,12 +348,14 @@ TEST_CASE("text that is no UTF-8 becomes UTF-8, null stays null, and both are to
   memory_sink s(small());
   const char* const none = nullptr;
   HOLDFAST_LOG(*s, info, "x", {"bad", std::string_view("a\xFFz")}, {"none", none}, {"empty", ""},
-               {"view", std::string_view()}, {"hex", std::as_bytes(std::span("\x01\xAB", 2))});
+               {"pointer", static_cast<const char*>("p")}, {"view", std::string_view()},
+               {"hex", std::as_bytes(std::span("\x01\xAB", 2))});
   const auto lines = s.lines();
   REQUIRE(lines.size() == 1);
   CHECK(lines[0]["bad"] == "a\xEF\xBF\xBDz");
   CHECK(lines[0]["none"].is_null());
   CHECK(lines[0]["empty"] == "");
+  CHECK(lines[0]["pointer"] == "p");
   CHECK(lines[0]["view"] == "");
   CHECK(lines[0]["hex"] == "01ab");
   CHECK(s.sink->stats().invalid_utf8 == 1);
@@ -529,6 +536,75 @@ TEST_CASE("a signal handler may log; inside a call it is counted as lost", "[log
   CHECK(lines.size() == stats.written + stats.loss_lines);
 }
 
+TEST_CASE("a signal handler that logs while its thread is copying a text is counted as lost, and the text stays whole",
+          "[log]") {
+  memory_sink s(small());
+  signal_sink = &*s;
+  static void* page = nullptr;
+  static std::size_t page_bytes = 0;
+  page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  page = ::mmap(nullptr, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(page != MAP_FAILED);
+  std::memset(page, 'x', 100);
+  HOLDFAST_LOG(*s, info, "the lane is this thread's");
+  struct sigaction act {};
+  struct sigaction before {};
+  act.sa_handler = [](int) {
+    HOLDFAST_LOG(*signal_sink, warn, "from inside a call");
+    if (::mprotect(page, page_bytes, PROT_READ) != 0) ::_exit(1);
+  };
+  REQUIRE(::sigaction(SIGSEGV, &act, &before) == 0);
+  REQUIRE(::mprotect(page, page_bytes, PROT_NONE) == 0);
+  HOLDFAST_LOG(*s, info, "copied", {"text", std::string_view(static_cast<const char*>(page), 100)});
+  ::sigaction(SIGSEGV, &before, nullptr);
+  ::munmap(page, page_bytes);
+  const auto lines = s.lines();
+  CHECK(s.sink->stats().lost_nested == 1);
+  CHECK(s.sink->stats().written == 2);
+  REQUIRE(lines.size() == 3);  // and one that tells of the loss
+  CHECK(std::count_if(lines.begin(), lines.end(),
+                      [](const json& line) { return line.value("text", "") == std::string(100, 'x'); }) == 1);
+}
+
+// Uses up the table of the whole process: hidden, for the process that the next test starts.
+TEST_CASE("more call sites than the table holds", "[.log_sites]") {
+  memory_sink s(small());
+  static constexpr log_site filler{};
+  std::vector<log_detail::site_number> numbers(log_detail::max_sites);
+  for (auto& number : numbers) static_cast<void>(log_detail::register_site(filler, number));
+  CHECK(log_detail::number_of(filler, numbers.back()) == 0);
+  for (int i = 0; i < 3; ++i) HOLDFAST_LOG(*s, info, "nowhere to be found");
+  CHECK(s.sink->stats().lost_no_site == 3);
+  CHECK(s.sink->stats().written == 0);
+  const auto lines = s.lines();
+  REQUIRE(lines.size() == 1);  // it tells of the loss
+  CHECK(lines[0].dump().find("no_site") != std::string::npos);
+}
+
+TEST_CASE("a process with more call sites than the table holds goes on, and counts what the last of them log",
+          "[log]") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::dup2(ends[1], STDOUT_FILENO);
+    ::execl("/proc/self/exe", "unit_tests", "[log_sites]", static_cast<char*>(nullptr));
+    ::_exit(127);
+  }
+  ::close(ends[1]);
+  std::string said;
+  char some[512];
+  for (ssize_t size = 0; (size = ::read(ends[0], some, sizeof some)) > 0;)
+    said.append(some, static_cast<std::size_t>(size));
+  ::close(ends[0]);
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CAPTURE(said);
+  CHECK(status == 0);
+  CHECK(said.find("1 test case") != std::string::npos);  // Catch2 calls it a success when it has found none
+}
+
 TEST_CASE("a forked child has its sinks off and can end as it likes", "[log]") {
   log_options o = small();
   const auto path = temporary("fork.log");
@@ -567,6 +643,40 @@ TEST_CASE("flush brings what was logged before it to the output, from any thread
     REQUIRE(sink.flush(5s));
     CHECK(memory_sink::parse(std::string(memory.view())).size() == static_cast<std::size_t>(10 * round));
     if (round % 5 == 0) std::this_thread::sleep_for(10ms);  // from a parked backend too
+  }
+}
+
+namespace {
+struct receiver {
+  std::atomic<int> lines{0};
+  std::atomic<long> thread{0};  // the backend's
+
+  static void take(void* user, std::string_view text) {
+    auto& mine = *static_cast<receiver*>(user);
+    mine.thread = ::syscall(SYS_gettid);
+    mine.lines += static_cast<int>(std::count(text.begin(), text.end(), '\n'));
+  }
+  [[nodiscard]] bool sleeps() const {
+    const std::string status = contents("/proc/self/task/" + std::to_string(thread) + "/stat");
+    const std::size_t name_end = status.rfind(") ");
+    return name_end != std::string::npos && status[name_end + 2] == 'S';
+  }
+};
+}  // namespace
+
+TEST_CASE("a warning comes to the output without being asked for, from a sleeping backend too", "[log]") {
+  receiver received;
+  log_options o = small();
+  o.max_park = 1h;
+  o.output = log_output::to_callback(receiver::take, &received);
+  log_sink sink(o);
+  REQUIRE_FALSE(sink.start());
+  const auto limit = steady_clock::now() + 60s;
+  for (int i = 1; i <= 100; ++i) {
+    HOLDFAST_LOG(sink, warn, "look", {"i", i});
+    while (received.lines < i && steady_clock::now() < limit) std::this_thread::yield();
+    REQUIRE(received.lines == i);
+    while (!received.sleeps() && steady_clock::now() < limit) std::this_thread::yield();
   }
 }
 
@@ -623,4 +733,9 @@ TEST_CASE("log options outside their limits are named", "[log]") {
   CHECK(parse_log_level("warn") == log_level::warn);
   CHECK(parse_log_level("WARN") == log_level::warn);
   CHECK_FALSE(parse_log_level("warning"));
+}
+
+TEST_CASE("every level has its name, and what is no level logs nothing", "[log]") {
+  constexpr std::string_view names[] = {"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL", "OFF", "OFF"};
+  for (std::size_t i = 0; i < std::size(names); ++i) CHECK(name_of(static_cast<log_level>(i)) == names[i]);
 }

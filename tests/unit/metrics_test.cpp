@@ -75,6 +75,8 @@ TEST_CASE("an empty histogram has quantile zero; negative durations count as zer
   h.record(-5ns);
   CHECK(h.snapshot().count() == 1);
   CHECK(h.snapshot().quantile(1000) == 0ns);
+  CHECK(h.snapshot().count_up_to(0ns) == 1);
+  CHECK(h.snapshot().count_up_to(-1ns) == 0);
   h.record(100h);
   CHECK(h.snapshot().max == 100h);
   CHECK(h.snapshot().quantile(1000) == 100h);

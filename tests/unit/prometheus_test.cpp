@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/interop/prometheus.hpp"
 
+#include <cmath>
+#include <limits>
 #include <map>
 #include <regex>
 #include <set>
@@ -130,10 +132,31 @@ TEST_CASE("texts are escaped so that no value can end its line or its quotes", "
   CHECK(samples[0].labels.at("path") == "a\\\"b\\\\c\\nd");
 }
 
-TEST_CASE("a value that is not a number is written as Prometheus writes it", "[prometheus]") {
+TEST_CASE("a value that is no finite number is written as Prometheus writes it", "[prometheus]") {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  struct row {
+    double value;
+    const char* line;
+  };
+  for (const row& r : {row{std::nan(""), "odd NaN\n"}, row{infinity, "odd +Inf\n"}, row{-infinity, "odd -Inf\n"},
+                       row{-0.5, "odd -0.5\n"}}) {
+    metrics_registry registry({});
+    CHECK(registry.add_reader(
+              metric_kind::gauge, "odd", "?",
+              [](const void* self) noexcept { return *static_cast<const double*>(self); },
+              &r.value) == metric_errc::none);
+    CHECK(page_of(registry).find(r.line) != std::string::npos);
+  }
+}
+
+TEST_CASE("the series of one family share one header", "[prometheus]") {
   metrics_registry registry({});
-  CHECK(registry.add_reader(
-            metric_kind::gauge, "odd", "?", [](const void*) noexcept { return std::nan(""); }, nullptr) ==
-        metric_errc::none);
-  CHECK(page_of(registry).find("odd NaN\n") != std::string::npos);
+  const metric_label ok[] = {{"verdict", "ok"}};
+  const metric_label timeout[] = {{"verdict", "timeout"}};
+  registry.add_counter("calls_total", "Calls.", ok).metric->add(2);
+  registry.add_counter("calls_total", "Calls.", timeout).metric->add(3);
+  const auto samples = parse(page_of(registry));  // a second header would be refused
+  REQUIRE(samples.size() == 2);
+  CHECK(samples[0].value == 2);
+  CHECK(samples[1].labels.at("verdict") == "timeout");
 }

@@ -46,6 +46,12 @@ TEST_CASE("the process generator repeats under a seed and uses the whole range",
   CHECK(high == 999);
 }
 
+TEST_CASE("a bound that leaves nothing out gives the generator's words as they are", "[random]") {
+  splitmix64 drawn(5);
+  splitmix64 words(5);
+  for (int i = 0; i < 10; ++i) CHECK(uniform_up_to(drawn, ~std::uint64_t{0}) == words());
+}
+
 TEST_CASE("a forked child draws other words than its parent", "[random]") {
   int ends[2];
   REQUIRE(::pipe(ends) == 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/policy/retry.hpp"
 
+#include <iterator>
 #include <optional>
 
 #include "holdfast/core/error_domain.hpp"
@@ -236,5 +237,11 @@ TEST_CASE("retry options name what is wrong", "[retry]") {
   static_assert(validate(retry_options{.min_attempt_time = -1ns}).field == "min_attempt_time");
   static_assert(validate(retry_options{.hint_max = 25h}).field == "hint_max");
   static_assert(validate(retry_options{.hint_spread = -1s}).value == -1'000'000'000);
+}
+
+TEST_CASE("what repeating does has a name, and a verdict that nobody knows is not retried", "[retry]") {
+  constexpr std::string_view names[] = {"idempotent", "idempotent_with_key", "unsafe", "unknown"};
+  for (std::size_t i = 0; i < std::size(names); ++i) CHECK(name_of(static_cast<idempotency>(i)) == names[i]);
   static_assert(name_of(idempotency::unsafe) == "unsafe");
+  CHECK_FALSE(is_retriable(failed(static_cast<verdict>(99))));
 }
