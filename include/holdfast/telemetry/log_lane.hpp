@@ -27,11 +27,11 @@ struct log_lane {
   // A thread takes the lane.
   [[nodiscard]] bool try_own() noexcept {
     auto expected = lane_state::free;
-    return state.load(mo::relaxed) == expected &&  // hint: the exchange decides
-           state.compare_exchange_strong(
-               expected, lane_state::owned,
-               mo::acquire,   // [A1] acquire, pairs with [A2]: the last owner's state, and the backend's
-               mo::relaxed);  // hint: taken by another
+    if (state.load(mo::relaxed) != expected) return false;  // hint: the exchange decides
+    return state.compare_exchange_strong(
+        expected, lane_state::owned,
+        mo::acquire,   // [A1] acquire, pairs with [A2]: the last owner's state, and the backend's
+        mo::relaxed);  // hint: taken by another
   }
   // That thread ends.
   void close() noexcept {
