@@ -308,6 +308,28 @@ struct erased_while_moved : cache_scenario<one_tag_hash> {
 };
 MODEL_SCENARIO("cache", erased_while_moved, {});
 
+// The key moves away and back, so that the erasure may come to its slot while that is being written again. The steps that
+// meet nobody let executions at random get there. [C13] [C14] [C15]
+struct erased_while_rewritten : cache_scenario<one_set_hash> {
+  static constexpr unsigned threads = 2;
+  atomic<int> elsewhere{0};
+  erased_while_rewritten() { put(1, 1); }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      put(1, 2);
+      put(1, 3);
+    } else {
+      for (int i = 0; i < 24; ++i) static_cast<void>(elsewhere.load(mo::relaxed));
+      static_cast<void>(kept.erase(1));
+    }
+  }
+  void after() {
+    const std::uint64_t left = get(1);
+    MODEL_CHECK(left == 0 || left == 3);
+  }
+};
+MODEL_SCENARIO("cache", erased_while_rewritten, {});
+
 // One erases another key of the same tag, whose slot a put takes over: only the key that was named is forgotten.
 struct erased_beside : cache_scenario<one_tag_hash> {
   static constexpr unsigned threads = 2;

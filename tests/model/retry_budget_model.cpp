@@ -163,6 +163,22 @@ struct full_purse : watched_purse {
 };
 MODEL_SCENARIO("retry_budget", full_purse, {});
 
+// Two bring back what only one of them finds room for: the other sees that the purse has become full, and leaves it so.
+struct filled_by_another : watched_purse {
+  static constexpr unsigned threads = 2;
+
+  filled_by_another() : watched_purse({.ratio_permille = 500, .min_per_second = 0, .burst = 2}) {
+    MODEL_CHECK(take(at_ms(0)));
+  }
+  void run(unsigned) { give_back(at_ms(0)); }
+  void after() {
+    MODEL_CHECK(budget.balance_milli(at_ms(0)) == 2000);
+    MODEL_CHECK(take(at_ms(0), 2));
+    MODEL_CHECK(!take(at_ms(0)));
+  }
+};
+MODEL_SCENARIO("retry_budget", filled_by_another, {});
+
 // What observers see: numbers that only grow, and a balance that there was.
 struct purse_from_outside : watched_purse {
   static constexpr unsigned threads = 3;

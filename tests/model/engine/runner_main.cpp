@@ -3,10 +3,11 @@
 //
 //   model_tests [PART ...]           all scenarios, or those of these parts or with these names
 //   model_tests --list
-//   model_tests --random N --seed S  N executions of each at random instead of all
+//   model_tests --random N --seed S  N executions of each at random instead of all; of those that must fail in one, none
 //   model_tests --random N --at-least E
 //                                    again and again, each time with the next seed, until there were E executions
 //   model_tests --preemptions N      only executions with at most N preemptions
+//   model_tests --no-deaths          no thread dies in the middle
 //   model_tests --replay PATH NAME   one execution again, told step by step
 //   model_tests --long FACTOR        more seconds for each search
 //   model_tests --mutate FILE        then weakens each order that was used, and asks who notices (mutation.hpp)
@@ -40,13 +41,14 @@ struct wishes {
   bool list = false;
   bool mutate = false;
   bool first_failure = false;
+  bool no_deaths = false;
 };
 
 [[noreturn]] void usage(const char* why) {
   std::fprintf(stderr,
-               "%s\nusage: model_tests [--list] [--random N [--at-least E]] [--seed S] [--preemptions N] [--replay "
-               "PATH] [--long FACTOR]\n"
-               "                   [--mutate JUSTIFIED_FILE] [--first-failure] [PART or NAME ...]\n",
+               "%s\nusage: model_tests [--list] [--random N [--at-least E]] [--seed S] [--preemptions N] [--no-deaths] "
+               "[--replay PATH]\n"
+               "                   [--long FACTOR] [--mutate JUSTIFIED_FILE] [--first-failure] [PART or NAME ...]\n",
                why);
   std::exit(2);
 }
@@ -83,6 +85,8 @@ wishes read(int count, char** words) {
     } else if (word == "--mutate") {
       w.mutate = true;
       w.justified = next();
+    } else if (word == "--no-deaths") {
+      w.no_deaths = true;
     } else if (word == "--first-failure") {
       w.first_failure = true;
     } else if (word[0] == '-') {
@@ -100,11 +104,13 @@ std::vector<scenario> chosen(const wishes& w) {
   for (const scenario& s : all_scenarios()) {
     bool wanted = w.names.empty();
     for (const std::string& n : w.names) wanted = wanted || n == s.part || n == s.name;
-    if (!wanted) continue;
+    // What must fail in some execution need not do so in those that are drawn.
+    if (!wanted || (w.random != 0 && s.options.refutes)) continue;
     some.push_back(s);
     search_options& o = some.back().options;
     o.seed = w.seed;
     o.seconds *= w.longer;
+    if (w.no_deaths) o.dies = false;
     if (w.random != 0) o.random = w.random;
     if (w.preemptions >= 0) o.preemptions = w.preemptions;
   }
@@ -118,7 +124,6 @@ int run_at_length(std::vector<scenario> some, const wishes& w) {
   double seconds = 0;
   for (std::uint64_t round = 1; executions < w.at_least; ++round) {
     for (scenario& s : some) {
-      if (s.options.refutes) continue;  // what must fail in some execution need not do so in these
       s.options.seed = w.seed + round - 1;
       const run_summary r = run_with_deaths(s);
       executions += r.executions;
