@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Branch coverage of the public headers by the tests of build/coverage, as gcovr reads it.
+"""Branch coverage of the public headers by the tests of build/coverage, as gcov reads it.
 
-What counts: every branch of include/holdfast that gcc made for the code as it is written. Left out are branches to
-exception handlers, which gcc adds to every call that might throw, and the failing side of HOLDFAST_ASSERT, which ends
-the process. A branch in a template is covered when one of its instantiations takes it.
+What counts: every branch of include/holdfast that gcc made for the code as it is written. Left out are the two ways that
+gcc gives every call that might throw, what it adds at a brace alone (a coroutine's frame), and the failing side of
+HOLDFAST_ASSERT, which ends the process. A branch is covered when one build of its line takes it: one instantiation of a
+template, in one of the test programs.
 
 An uncovered branch that must stay so has a line in tests/coverage_exceptions.txt, `header | code of the line | reason`;
 a line there that names nothing uncovered is an error as well, so that the list cannot outlive its reasons.
 """
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import workshop
 
@@ -33,18 +36,43 @@ def read_exceptions(text):
     return listed
 
 
-def uncovered_of(report, code_of):
+def choices(branches):
+    """How often each branch was taken, without those of calls that might throw: on and to the handler, side by side."""
+    kept = []
+    for branch in branches:
+        if not branch["throw"]:
+            kept.append(branch)
+        elif kept and kept[-1]["fallthrough"]:
+            kept.pop()
+    return [branch["count"] for branch in kept]
+
+
+def merged(reports, root):
+    """{(header, line): [how often each branch was taken]} over all builds of a line. gcov gives one entry a function and
+    instantiation; those that made as many branches of a line made the same ones, others stand beside them."""
+    lines = {}
+    for report in reports:
+        for file in report["files"]:
+            path = (Path(report["current_working_directory"]) / file["file"]).resolve()
+            if not path.is_relative_to(root / "include" / "holdfast"):
+                continue
+            for line in file["lines"]:
+                taken = choices(line["branches"])
+                shapes = lines.setdefault((path.relative_to(root).as_posix(), line["line_number"]), {})
+                shapes[len(taken)] = [a + b for a, b in zip(taken, shapes.get(len(taken), [0] * len(taken)))]
+    return {key: [n for _, counts in sorted(shapes.items()) for n in counts] for key, shapes in sorted(lines.items())}
+
+
+def uncovered_of(lines, code_of):
     """Branches in all, and those that were never taken: (header, line, code, how many)."""
     total, uncovered = 0, []
-    for file in report["files"]:
-        for line in file["lines"]:
-            branches = [b for b in line.get("branches", []) if not b.get("throw")]
-            if line.get("gcovr/noncode") or "HOLDFAST_ASSERT" in code_of(file["file"], line["line_number"]):
-                continue
-            total += len(branches)
-            missed = sum(1 for b in branches if b["count"] == 0)
-            if missed:
-                uncovered.append((file["file"], line["line_number"], code_of(file["file"], line["line_number"]), missed))
+    for (path, number), taken in lines.items():
+        code = code_of(path, number)
+        if code in ("", "{", "}") or "HOLDFAST_ASSERT" in code:
+            continue
+        total += len(taken)
+        if 0 in taken:
+            uncovered.append((path, number, code, taken.count(0)))
     return total, uncovered
 
 
@@ -57,16 +85,28 @@ def judge(total, uncovered, listed):
     return percent, unlisted, [key for key in listed if key not in seen]
 
 
+def forget():
+    """Before the tests: gcc's counters add up over runs, and what another run took is not taken by this one."""
+    for counters in (workshop.BUILD / "coverage").rglob("*.gcda"):
+        counters.unlink()
+
+
+def read_counters(counters):
+    command = ["gcov", "--json-format", "--stdout", "--branch-probabilities", "--branch-counts", counters]
+    ended = subprocess.run(command, cwd=counters.parent, capture_output=True, text=True, timeout=300)
+    if ended.returncode != 0:
+        raise OSError(f"gcov failed on {counters}: {ended.stderr}")
+    return json.loads(ended.stdout)
+
+
 def report():
     """After the tests: prints and keeps the figure. Returns whether the list of exceptions is right, and rows to show."""
-    build = workshop.BUILD / "coverage"
-    out = build / "branches.json"
-    command = ["gcovr", "--root", workshop.ROOT, "--filter", "include/holdfast/", "--exclude-throw-branches",
-               "--exclude-unreachable-branches", "--gcov-ignore-parse-errors", "-j", str(workshop.jobs()), "--json", out, build]
-    ended = subprocess.run(list(map(str, command)), cwd=workshop.ROOT, capture_output=True, text=True, timeout=900)
-    if ended.returncode != 0:
-        print(ended.stdout + ended.stderr)
-        return False, [("coverage", "gcovr failed")]
+    try:
+        with ThreadPoolExecutor(workshop.jobs()) as pool:
+            reports = list(pool.map(read_counters, sorted((workshop.BUILD / "coverage").rglob("*.gcda"))))
+    except (OSError, ValueError, subprocess.SubprocessError) as wrong:
+        print(wrong)
+        return False, [("coverage", "gcov failed")]
     sources = {}
 
     def code_of(path, number):
@@ -74,7 +114,7 @@ def report():
             sources[path] = (workshop.ROOT / path).read_text(encoding="utf-8").splitlines()
         return sources[path][number - 1].split("//")[0].strip()
 
-    total, uncovered = uncovered_of(json.loads(out.read_text()), code_of)
+    total, uncovered = uncovered_of(merged(reports, workshop.ROOT), code_of)
     try:
         listed = read_exceptions(EXCEPTIONS.read_text(encoding="utf-8"))
     except (OSError, ValueError) as wrong:

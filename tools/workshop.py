@@ -96,19 +96,25 @@ CONFIGURATIONS["msan"] = {
 
 
 
+def coverage_begin():
+    import coverage  # which needs this module
+    coverage.forget()
+
+
 def coverage_report():
-    import coverage  # only gcovr's users need it
+    import coverage
     return coverage.report()
 
 
 # Without always_inline: gcc counts the branches of each inlined copy by themselves, and no caller takes them all.
 CONFIGURATIONS["coverage"] = {
-    "about": "gcc, branch coverage of the headers by the unit tests",
+    "about": "gcc, branch coverage of the headers by the unit tests and by the model checker's executions at random",
     "compilers": {"CC": "gcc", "CXX": "g++"},
     "options": {"buildtype": "debug", "b_coverage": "true", "cpp_args": "-Dalways_inline=noinline", "tests": "enabled",
                 "bench": "disabled", "tools": "disabled"},
-    "targets": ["tests/unit_tests", "tests/asio_tests"],
-    "tests": ["--timeout-multiplier", "5", "unit", "asio"],
+    "targets": ["tests/unit_tests", "tests/asio_tests", "tests/model/model_tests"],
+    "tests": ["--timeout-multiplier", "5", "unit", "asio", "model at random", "model at random, readers"],
+    "before": coverage_begin,
     "after": coverage_report,
 }
 
@@ -390,6 +396,8 @@ def check(name, extra, long=False):
         course.end("done" if good else "FAILED")
         rows += [tuple(line[len("FUZZ "):].split(": ", 1)) for line in sorted(lines)]
     elif good:
+        if "before" in chosen:
+            chosen["before"]()
         results, good = run_tests(course, name, extra, log)
         if good and "after" in chosen:
             good, more = chosen["after"]()

@@ -125,17 +125,14 @@ class Files(unittest.TestCase):
 
 
 class Coverage(unittest.TestCase):
-    CODE = {1: "if (a)", 2: "HOLDFAST_ASSERT(b);", 3: "while (c)"}
+    CODE = {1: "if (a)", 2: "HOLDFAST_ASSERT(b);", 3: "while (c)", 4: "}"}
 
     def judged(self, listed, *counts):
-        lines = [{"line_number": n, "branches": [{"count": c, "throw": False} for c in branch_counts]}
-                 for n, branch_counts in counts]
-        total, uncovered = coverage.uncovered_of({"files": [{"file": "x.hpp", "lines": lines}]},
-                                                 lambda _, n: self.CODE[n])
+        total, uncovered = coverage.uncovered_of({("x.hpp", n): taken for n, taken in counts}, lambda _, n: self.CODE[n])
         return coverage.judge(total, uncovered, coverage.read_exceptions(listed))
 
     def test_branches_are_counted_and_assertions_are_not(self):
-        percent, unlisted, idle = self.judged("", (1, [1, 0]), (2, [1, 0]), (3, [5, 5]))
+        percent, unlisted, idle = self.judged("", (1, [1, 0]), (2, [1, 0]), (3, [5, 5]), (4, [0, 0]))
         self.assertEqual((percent, unlisted, idle), (75.0, [("x.hpp", 1, "if (a)", 1)], []))
 
     def test_a_listed_branch_is_let_be_and_a_line_that_is_covered_must_go(self):
@@ -143,6 +140,26 @@ class Coverage(unittest.TestCase):
                                               (1, [1, 0]), (3, [1, 1]))
         self.assertEqual((unlisted, idle), ([], [("x.hpp", "while (c)")]))
         self.assertEqual(percent, 75.0)
+
+    @staticmethod
+    def built(file, *lines):
+        """What gcov says of one object: of each line its number and its branches, t for one to a handler."""
+        return {"current_working_directory": "/r/build/p", "files": [{"file": file, "lines": [
+            {"line_number": n, "branches": [{"count": c, "throw": kind == "t", "fallthrough": kind == "f"}
+                                            for c, kind in branches]} for n, branches in lines]}]}
+
+    def test_a_branch_is_taken_when_one_build_of_its_line_takes_it(self):
+        header = "../../include/holdfast/a.hpp"
+        reports = [self.built(header, (7, [(3, "f"), (0, "")]), (7, [(0, "f"), (0, "")]), (9, [])),
+                   # The same choice behind a call that might throw.
+                   self.built(header, (7, [(2, "f"), (0, "t"), (0, "f"), (2, "")])),
+                   self.built("../../tests/model/include/holdfast/a.hpp", (7, [(0, "f"), (0, "")]))]
+        self.assertEqual(coverage.merged(reports, Path("/r")),
+                         {("include/holdfast/a.hpp", 7): [3, 2], ("include/holdfast/a.hpp", 9): []})
+
+    def test_builds_that_made_other_branches_of_a_line_are_not_mixed(self):
+        reports = [self.built("/r/include/holdfast/a.hpp", (7, [(1, "f"), (0, "")]), (7, [(0, "f"), (4, ""), (0, ""), (1, "")]))]
+        self.assertEqual(list(coverage.merged(reports, Path("/r")).values()), [[1, 0, 0, 4, 0, 1]])
 
     def test_nothing_measured_is_not_all_covered(self):
         self.assertEqual(self.judged("")[0], 0.0)
