@@ -10,8 +10,9 @@ How a suite adds its figure. It appends one line of JSON to the file that the en
 
 `name` and `value` are needed, the others are for the reader; the command defaults to that of the run. C++ does it with
 tests/support/proof_fact.hpp. tools/check sets the variable for the tests that it runs, to build/proof/<configuration>.jsonl,
-which it begins anew with each run; a script of its own calls workshop.begin_facts(). A new figure becomes a row by a line
-in FIGURES below. The goal stands there and nowhere else, so that a suite cannot move it.
+which it begins anew with each whole run; a run of named tests adds to it, and of each figure the newest run in the file that
+measured it counts. A script of its own calls workshop.begin_facts(). A new figure becomes a row by a line in FIGURES below.
+The goal stands there and nowhere else, so that a suite cannot move it.
 
 Several lines of one name, from several programs, make one figure: their sum, least or greatest, as FIGURES says. A name
 that ends in `.*` takes all that begin so, such as one a fuzz target. What was not measured is said to be not measured.
@@ -66,22 +67,29 @@ FIGURES = [
 
 
 def read_facts(folder):
-    """All lines of all files; each with the run it is of. A line that cannot be read is an error, not a gap."""
+    """The lines of all files, each with the run it is of: those of the newest run in the file that has its name. A line that
+    cannot be read is an error, not a gap."""
     facts = []
     for path in sorted(Path(folder).glob("*.jsonl")):
+        runs, newest = 0, {}
         run = {"run": path.name, "commit": "unknown", "begun": "unknown"}
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             try:
                 fact = json.loads(line)
                 if "run" in fact:
                     run = fact
+                    runs += 1
                     continue
                 name, value = fact["name"], fact["value"]
                 if not re.fullmatch(r"[a-z0-9_.-]+", name) or isinstance(value, bool) or not isinstance(value, (int, float)):
                     raise ValueError("name or value")
             except (ValueError, KeyError, TypeError, AttributeError) as wrong:
                 raise ValueError(f"{path.name}:{number}: not a fact ({wrong}): {line[:120]}") from None
-            facts.append({"unit": "", "command": run["run"], **fact, "commit": run["commit"], "begun": run["begun"]})
+            fact = {"unit": "", "command": run["run"], **fact, "commit": run["commit"], "begun": run["begun"]}
+            if newest.get(name, (None, []))[0] != runs:
+                newest[name] = (runs, [])
+            newest[name][1].append(fact)
+        facts += [fact for _, some in newest.values() for fact in some]
     return facts
 
 

@@ -323,21 +323,23 @@ def wrapper_of(name):
         ["setarch", "-R", "true"], capture_output=True).returncode == 0)
 
 
-def begin_facts(name, command):
-    """The file to which a run's suites append their figures, begun anew with a line about the run."""
+def begin_facts(name, command, adds=False):
+    """The file to which a run's suites append their figures, begun with a line about the run; anew, or after the figures of
+    the runs before if this one `adds`: a part of the tests leaves the figures of the others as they are."""
     PROOF.mkdir(parents=True, exist_ok=True)
     commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True,
                             text=True, timeout=30)
     facts = PROOF / f"{name}.jsonl"
-    facts.write_text(json.dumps({"run": command, "commit": commit.stdout.strip() or "unknown",
-                                 "begun": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}) + "\n")
+    with facts.open("a" if adds else "w", encoding="utf-8") as file:
+        file.write(json.dumps({"run": command, "commit": commit.stdout.strip() or "unknown",
+                               "begun": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}) + "\n")
     return facts
 
 
 def run_tests(course, name, extra, log):
     chosen = CONFIGURATIONS[name]
     course.begin("test", "testing")
-    facts = begin_facts(name, " ".join(["./tools/check", *([name] if name != "release" else []), *extra]))
+    facts = begin_facts(name, " ".join(["./tools/check", *([name] if name != "release" else []), *extra]), bool(extra))
     env = {**os.environ, **chosen.get("environment", {}), "HOLDFAST_PROOF": str(facts)}
     command = ["meson", "test", "-C", BUILD / name, "--no-rebuild", "--print-errorlogs", *(extra or chosen.get("tests", []))]
     wrapper, word = wrapper_of(name)
@@ -391,7 +393,7 @@ def check(name, extra, long=False):
     if good and name == "fuzz":
         course.begin("test", "fuzzing")
         lines, good = fuzzing.run(extra, long, min(2, jobs()), course.say, course.tell, log)
-        with open(begin_facts(name, " ".join(["./tools/check fuzz", *extra])), "a", encoding="utf-8") as facts:
+        with open(begin_facts(name, " ".join(["./tools/check fuzz", *extra]), bool(extra)), "a", encoding="utf-8") as facts:
             facts.writelines(json.dumps(fact) + "\n" for fact in fuzzing.facts(lines))
         course.end("done" if good else "FAILED")
         rows += [tuple(line[len("FUZZ "):].split(": ", 1)) for line in sorted(lines)]

@@ -84,6 +84,15 @@ class Files(unittest.TestCase):
         self.assertIn("not measured |", out)
         self.assertEqual(out, (self.folder / "report.md").read_text() + "\n")
 
+    def test_a_run_of_some_tests_replaces_their_figures_and_no_others(self):
+        self.write("release.jsonl", '{"run": "./all", "commit": "abc", "begun": "then"}',
+                   '{"name": "model.executions", "value": 5000000}', '{"name": "lin.windows", "value": 100}',
+                   '{"name": "lin.windows", "value": 100}', '{"run": "./some", "commit": "abc", "begun": "later"}',
+                   '{"name": "lin.windows", "value": 6000000}', '{"name": "lin.windows", "value": 4000000}')
+        rows = {r["name"]: r for r in report.rows_of(report.read_facts(self.folder))}
+        self.assertEqual((rows["model.executions"]["value"], rows["model.executions"]["command"]), (5_000_000, "./all"))
+        self.assertEqual((rows["lin.windows"]["value"], rows["lin.windows"]["command"]), (10_000_000, "./some"))
+
     def test_a_missed_goal_ends_with_one(self):
         self.write("a.jsonl", '{"name": "asan.reports", "value": 2}')
         code, out, _ = self.run_main()
