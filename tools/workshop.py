@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -339,7 +340,8 @@ def begin_facts(name, command, adds=False):
 def run_tests(course, name, extra, log):
     chosen = CONFIGURATIONS[name]
     course.begin("test", "testing")
-    facts = begin_facts(name, " ".join(["./tools/check", *([name] if name != "release" else []), *extra]), bool(extra))
+    facts = begin_facts(name, shlex.join(["./tools/check", *([name] if extra or name != "release" else []), *extra]),
+                        bool(extra))
     env = {**os.environ, **chosen.get("environment", {}), "HOLDFAST_PROOF": str(facts)}
     command = ["meson", "test", "-C", BUILD / name, "--no-rebuild", "--print-errorlogs", *(extra or chosen.get("tests", []))]
     wrapper, word = wrapper_of(name)
