@@ -183,9 +183,11 @@ int main(int count, char** words) {
   std::printf("%d scenarios as they should be, %d not, %llu executions\n", passed, failed,
               static_cast<unsigned long long>(executions));
   using test_support::proof_fact;
-  const bool told = proof_fact("model.executions", executions, "executions") &&
-                    proof_fact("model.scenarios", static_cast<std::uint64_t>(passed), "scenarios") &&
-                    proof_fact("model.incomplete", static_cast<std::uint64_t>(failed), "scenarios");
+  // What was not explored whole is no figure of the proof.
+  const bool whole = w.random == 0 && w.preemptions < 0;
+  const bool told = !whole || (proof_fact("model.executions", executions, "executions") &&
+                               proof_fact("model.scenarios", static_cast<std::uint64_t>(passed), "scenarios") &&
+                               proof_fact("model.incomplete", static_cast<std::uint64_t>(failed), "scenarios"));
   if (failed != 0 || !told) return 1;
   return w.mutate ? mutate_orders(std::move(reaches), w.justified) : 0;
 }
