@@ -19,7 +19,9 @@ using namespace holdfast;
 using namespace holdfast::fuzz;
 __extension__ using wide = __int128;
 
-constexpr std::array formats{"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"};
+// The grammar of asctime's form takes the day's two digits as well (RFC 9110, 5.6.7: date3).
+constexpr std::array formats{"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y",
+                             "%a %b %d %H:%M:%S %Y"};
 constexpr std::int64_t year_zero = -62'167'219'200;  // 0000-01-01
 constexpr std::int64_t year_ten_thousand = 253'402'300'800;
 constexpr std::int64_t giga = 1'000'000'000;

@@ -27,6 +27,7 @@ TEST_CASE("Retry-After as a date, in the three forms that HTTP knows", "[retry_a
   CHECK(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT", now_s) == 784'111'777);
   CHECK(parse_http_date("Sunday, 06-Nov-94 08:49:37 GMT", now_s) == 784'111'777);
   CHECK(parse_http_date("Sun Nov  6 08:49:37 1994", now_s) == 784'111'777);
+  CHECK(parse_http_date("Sun Nov 06 08:49:37 1994", now_s) == 784'111'777);  // date3 takes both
   CHECK(parse_http_date("Wed Nov 16 08:49:37 1994", now_s) == 784'111'777 + 10 * 86'400);
   CHECK(parse_http_date("Thu, 01 Jan 1970 00:00:00 GMT", now_s) == 0);
   CHECK(parse_http_date("Thu, 29 Feb 2024 12:00:00 GMT", now_s) == 1'709'208'000);
