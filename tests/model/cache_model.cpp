@@ -149,16 +149,16 @@ struct never_back_in_two_moves {
     const std::uint64_t second = get(1);
     MODEL_CHECK(second >= first);
   }
-  void after() { MODEL_CHECK(get(1) == 3); }
-};
-// From the last slot to the one before, and back.
-struct never_back_renewed : never_back_in_two_moves {
-  never_back_renewed() { put(1, 1); }
   void run(unsigned thread) {
     if (thread == 1) return reads_twice();
     put(1, 2);
     put(1, 3);
   }
+  void after() { MODEL_CHECK(get(1) == 3); }
+};
+// From the last slot to the one before, and back.
+struct never_back_renewed : never_back_in_two_moves {
+  never_back_renewed() { put(1, 1); }
 };
 // From the slot before the last one to the last, and back.
 struct never_back_other_way : never_back_in_two_moves {
@@ -166,11 +166,6 @@ struct never_back_other_way : never_back_in_two_moves {
     put(2, 1);
     put(1, 1);
     kept.erase(2);
-  }
-  void run(unsigned thread) {
-    if (thread == 1) return reads_twice();
-    put(1, 2);
-    put(1, 3);
   }
 };
 // Its first value comes into a free slot, and the next into the last one.

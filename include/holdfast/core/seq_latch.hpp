@@ -5,7 +5,7 @@
 //   read        any thread    lock-free   a copy of the value  never       -
 //   write       one thread    wait-free   a copy of the value  never       -
 //
-// A reader takes the value again only when a whole write has ended meanwhile. One that sleeps in the middle of a write
+// A reader takes the value again only when a whole write has ended meanwhile. A writer that sleeps in the middle of one
 // costs it nothing, nor does one that has died there: the next to write may be another thread, if it knows that the first
 // is gone. (Under a plain seqlock readers wait for a writer that sleeps.) Nobody reads an older value than it has read.
 //
@@ -46,8 +46,8 @@ class seq_latch {
       const std::uint64_t before = sequence_.load(mo::acquire);
       const slot& from = slots_[before & 1U];
       for (std::size_t i = 0; i < copy.size(); ++i) copy[i] = from[i].load(mo::relaxed);  // counter: judged below
-      fence(
-          mo::acquire);  // [Q2] acquire, pairs with [Q3]: who has read a word of a later write sees that this slot's was over
+      // [Q2] acquire, pairs with [Q3]: who has read a word of a later write sees that this slot's was over
+      fence(mo::acquire);
       if (sequence_.load(mo::relaxed) == before) return std::bit_cast<T>(copy);  // own: ordered by [Q2]
       cpu_relax();
     }
@@ -55,8 +55,8 @@ class seq_latch {
 
   void write(const T& value) noexcept {
     const std::uint64_t s = sequence_.load(mo::relaxed);  // own: the writer's alone
-    fence(
-        mo::release);  // [Q3] release, pairs with [Q2]: who sees a word of this write sees the sequence of the last one
+    // [Q3] release, pairs with [Q2]: who sees a word of this write sees the sequence of the last one
+    fence(mo::release);
     store(slots_[(s + 1) & 1U], std::bit_cast<words>(value));
     sequence_.store(s + 1, mo::release);  // [Q4] release, pairs with [Q1]: publishes the words
   }

@@ -8,9 +8,9 @@
 //   manual_clock    one load         as set            tests and simulations
 //   wall_clock      one vDSO call    1 ns              what a person reads: log lines, HTTP dates; never intervals
 //
-// All but wall_clock never go backwards and keep no calendar. All are wait-free, allocate nothing, and may be read from
-// any thread; a read of tsc_clock begins anew when it was recalibrated meanwhile. steady_clock is std::chrono's, so its
-// time points come and go freely.
+// All but wall_clock never go backwards and keep no calendar. All allocate nothing and may be read from any thread. All are
+// wait-free but tsc_clock, which is lock-free: a read begins anew when it was recalibrated meanwhile. steady_clock is
+// std::chrono's, so its time points come and go freely.
 //
 // Proof: unit/clock_test.cpp, model/seq_latch_model.cpp (recalibration).
 #pragma once
