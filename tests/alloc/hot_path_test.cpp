@@ -20,6 +20,7 @@
 #include "holdfast/policy/fallback.hpp"
 #include "holdfast/policy/retry.hpp"
 #include "holdfast/policy/retry_budget.hpp"
+#include "holdfast/queue/mpmc_queue.hpp"
 #include "holdfast/queue/record_ring.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
 #include "holdfast/telemetry/context.hpp"
@@ -62,6 +63,36 @@ TEST_CASE("spsc_queue pushes and pops, one and many, full and empty, on a quiet 
   CHECK(pushed == popped);
   CHECK(pushed > 64U * rounds);
   CHECK(refused == 2U * rounds);
+}
+
+TEMPLATE_TEST_CASE("mpmc_queue pushes and pops, one and many, full, empty and closed, on a quiet path", "[alloc][hot]",
+                   (mpmc_queue<std::uint64_t, 64>), (mpsc_queue<std::uint64_t, 64>), (spmc_queue<std::uint64_t, 64>)) {
+  const auto queue = std::make_unique<TestType>();
+  std::uint64_t pushed = 0;
+  std::uint64_t popped = 0;
+  std::uint64_t refused = 0;
+  {
+    const hot_path_scope scope("mpmc_queue");
+    std::array<std::uint64_t, 16> some{};
+    std::uint64_t one = 0;
+    for (int i = 0; i < rounds; ++i) {
+      while (queue->try_push(one)) ++pushed;
+      ++refused;
+      while (queue->try_pop(one)) ++popped;
+      if (!queue->try_pop()) ++refused;
+      if (queue->try_emplace(7U)) ++pushed;
+      pushed += queue->try_push(std::span<const std::uint64_t>(some));
+      popped += queue->try_pop(std::span(some));
+      popped += queue->consume_all([](std::uint64_t) {});
+      refused += queue->size_approx();
+    }
+    queue->close();
+    refused += queue->closed() && queue->try_push(one) == queue_op_status::closed ? 1U : 0U;
+    refused += queue->try_pop(one) == queue_op_status::closed ? 1U : 0U;
+  }
+  CHECK(pushed == popped);
+  CHECK(pushed > 64U * rounds);
+  CHECK(refused == 2U * rounds + 2);
 }
 
 TEST_CASE("record_ring claims, commits, reads and releases on a quiet path", "[alloc][hot]") {

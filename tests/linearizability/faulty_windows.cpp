@@ -13,6 +13,7 @@
 #include "budget_part.hpp"
 #include "bulkhead_part.hpp"
 #include "cache_part.hpp"
+#include "mpmc_part.hpp"
 #include "parts.hpp"
 #include "queue_part.hpp"
 
@@ -60,6 +61,20 @@ struct swapping_queue : right_queue {
   }
   sometimes swaps{3};
   std::int64_t kept = 0;
+};
+
+// As queues of this kind are usually written: a slot in other hands is taken for the end of the room, or of the items.
+struct hiding_queue : holdfast::mpmc_queue<std::int64_t, 2> {
+  using base = holdfast::mpmc_queue<std::int64_t, 2>;
+  using base::base;
+  holdfast::queue_result try_push(std::int64_t item) {
+    const auto answer = base::try_push(item);
+    return answer == holdfast::queue_op_status::busy ? holdfast::queue_op_status::full : answer;
+  }
+  holdfast::queue_result try_pop(std::int64_t& out) {
+    const auto answer = base::try_pop(out);
+    return answer == holdfast::queue_op_status::busy ? holdfast::queue_op_status::empty : answer;
+  }
 };
 
 // ---- races: right as long as nobody else comes in between
@@ -287,6 +302,7 @@ std::span<const window_part> faulty_parts() noexcept {
       window_part{"queue refuses by chance", 1, run_part<faulty_queue<refusing_queue>>},
       window_part{"queue swaps two results", 1, run_part<faulty_queue<swapping_queue>>},
       window_part{"queue publishes too early", 1, run_part<faulty_queue<hasty_queue>>},
+      window_part{"mpmc_queue says full or empty for busy", 1, run_part<mpmc_part<hiding_queue, 2>>},
       window_part{"bulkhead looks, then takes", 1, run_part<bulkhead_part<racy_room, 2>>},
       window_part{"budget reads, then writes", 1, run_part<budget_part<racy_budget, 2>>},
       window_part{"breaker reads, then writes", 1, run_part<breaker_part<racy_breaker, 2>>},

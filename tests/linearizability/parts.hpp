@@ -21,6 +21,7 @@ window_totals run_part(const char* name, const window_options& options, const st
 
 // The library's. Shares of parts() add up to 1000.
 std::span<const window_part> queue_parts() noexcept;
+std::span<const window_part> mpmc_parts() noexcept;
 std::span<const window_part> bulkhead_parts() noexcept;
 std::span<const window_part> budget_parts() noexcept;
 std::span<const window_part> breaker_parts() noexcept;

@@ -32,14 +32,15 @@ std::vector<operation> possible_answers(const queue_spec<Capacity, Max, Refusals
   using spec = queue_spec<Capacity, Max, Refusals>;
   const auto item = static_cast<std::int64_t>(random() % 3);  // few values, so that mistakes look alike
   std::vector<operation> answers;
+  if (random() % 16 == 0) return {spec::close()};
   switch (random() % 5) {
     case 0:
-    case 1: return {spec::push(item, true), spec::push(item, false)};
+    case 1: return {spec::push(item, true), spec::push(item, false), spec::push(item, queue_said::closed)};
     case 2:
       for (std::size_t n = 0; n <= Max; ++n) answers.push_back(spec::holds(static_cast<std::int64_t>(n)));
       return answers;
     default:
-      answers = {spec::pop(false)};
+      answers = {spec::pop(false), spec::pop(queue_said::closed)};
       for (std::int64_t value = 0; value < 3; ++value) answers.push_back(spec::pop(true, value));
       return answers;
   }

@@ -136,6 +136,27 @@ TEST_CASE("queue: refusals without cause, while overlapped and at any time", "[l
   CHECK_FALSE(linearizable(any(), {{any::push(1), 0, 1}, {any::pop(true, 2), 3, 4}}));
 }
 
+TEST_CASE("queue: busy needs another operation at the same time, and says nothing else", "[linearizability][queue]") {
+  const auto push_busy = strict::push(2, queue_said::busy);
+  const auto pop_busy = strict::pop(queue_said::busy);
+  CHECK(linearizable(strict(), {{strict::push(1), 0, 3}, {push_busy, 1, 2}, {strict::pop(true, 1), 4, 5}}));
+  CHECK(linearizable(strict(), {{strict::push(1), 0, 3}, {pop_busy, 1, 2}, {strict::pop(true, 1), 4, 5}}));
+  CHECK_FALSE(in_turn(strict(), {strict::push(1), push_busy}));
+  CHECK_FALSE(in_turn(strict(), {strict::push(1), pop_busy}));
+  CHECK_FALSE(linearizable(strict(), {{strict::push(1), 0, 3}, {push_busy, 1, 2}, {strict::pop(true, 2), 4, 5}}));
+}
+TEST_CASE("queue: one that is closed takes nothing more, is drained, and then says so", "[linearizability][queue]") {
+  const auto push_closed = strict::push(2, queue_said::closed);
+  const auto pop_closed = strict::pop(queue_said::closed);
+  CHECK(in_turn(strict(), {strict::push(1), strict::close(), push_closed, strict::pop(true, 1), pop_closed}));
+  CHECK_FALSE(in_turn(strict(), {strict::push(1), strict::close(), pop_closed}));
+  CHECK_FALSE(in_turn(strict(), {strict::close(), strict::push(1)}));
+  CHECK_FALSE(in_turn(strict(), {strict::close(), strict::pop(false)}));
+  CHECK_FALSE(in_turn(strict(), {strict::push(1), push_closed}));
+  CHECK_FALSE(in_turn(strict(), {strict::push(1), strict::pop(true, 1), pop_closed}));
+  CHECK(linearizable(strict(), {{strict::close(), 0, 3}, {strict::push(1), 1, 2}, {strict::pop(true, 1), 4, 5}}));
+}
+
 // ---- semaphore
 
 TEST_CASE("semaphore: as many as the limit, and no refusal without cause", "[linearizability][semaphore]") {

@@ -6,7 +6,8 @@
 //   atomic_ref<T>   lock-free    never       the same over a plain object of the caller
 //   plain<T>        none         never       data another atomic publishes; free here, race-checked in a model build
 //   fence           wait-free    never       see fence() for what it is under ThreadSanitizer
-//   cpu_relax       wait-free    never       a pause in a spin loop
+//   cpu_relax       wait-free    never       a pause in a loop that waits for another thread
+//   cpu_pause(n)    wait-free    never       n of them where nobody is waited for: after a lost exchange
 //
 // The orders are the tags of core/memory_order.hpp: one that an operation must not have does not compile.
 //
@@ -148,6 +149,11 @@ template <std::memory_order O>
 #elif defined(__aarch64__) || defined(__arm__)
   asm volatile("yield" ::: "memory");
 #endif
+}
+
+// To a model checker, cpu_relax() says that the loop makes no progress by itself, and this says nothing.
+[[gnu::always_inline]] inline void cpu_pause(unsigned count) noexcept {
+  for (unsigned i = 0; i < count; ++i) cpu_relax();
 }
 
 }  // namespace native

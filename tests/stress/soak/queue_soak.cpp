@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
-// Items of several sizes through rings of several capacities, singly, in batches and owning memory, across the wrap of
-// their positions at 2^32 and 2^64: each arrives once, whole and in order, while a third thread looks on.
+// spsc_queue: items of several sizes through rings of several capacities, singly, in batches and owning memory, across the
+// wrap of their positions at 2^32 and 2^64: each arrives once, whole and in order, while a third thread looks on.
+// mpmc_queue: the same of a crowd's single items, until the queue is closed.
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
+#include "holdfast/queue/mpmc_queue.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
 
 #include "soak.hpp"
@@ -166,6 +170,69 @@ void owners(run& r, std::uint64_t wanted) {
   r.did(2 * done);
 }
 
+// Two and two threads at one queue, until it is closed: every producer's items come to each consumer in their order, and
+// none is lost or doubled, by their count and sum.
+template <class Queue>
+void crowd(run& r, std::uint64_t wanted, std::uint64_t first) {
+  constexpr unsigned pushing = Queue::producers == holdfast::callers::many ? 2 : 1;
+  constexpr unsigned popping = Queue::consumers == holdfast::callers::many ? 2 : 1;
+  using item = std::array<std::uint64_t, 2>;  // whose, and which
+  const auto queue = std::make_unique<Queue>(first);
+  const std::uint64_t each = r.at_most(2 * wanted) / (2 * pushing) + 1;
+  struct alignas(64) tally {
+    std::uint64_t count = 0, sum = 0, wrong = 0;
+  };
+  std::array<tally, pushing> pushed{};
+  std::array<tally, popping> popped{};
+  holdfast::atomic<unsigned> still_pushing{pushing};
+  std::vector<std::function<void()>> bodies;
+  for (unsigned p = 0; p < pushing; ++p) {
+    bodies.emplace_back([&, p] {
+      patience patience;
+      for (std::uint64_t next = 0; next < each;) {
+        const bool wrong = r.sabotage() && p == 0 && next == each / 2;
+        if (queue->try_push(item{p, wrong ? each + 7 : next})) {
+          pushed[p].sum += next++;
+          ++pushed[p].count;
+        } else if (!patience.wait() || r.time_is_over()) {
+          break;
+        }
+      }
+      // [S1] acq_rel, pairs with [S1]: the last one closes after all have pushed
+      if (still_pushing.fetch_sub(1, mo::acq_rel) == 1) queue->close();
+    });
+  }
+  for (unsigned c = 0; c < popping; ++c) {
+    bodies.emplace_back([&, c] {
+      patience patience;
+      std::array<std::uint64_t, pushing> next{};
+      for (;;) {
+        item one{};
+        const holdfast::queue_result answer = queue->try_pop(one);
+        if (answer == holdfast::queue_op_status::closed) break;
+        if (!answer) {
+          if (!patience.wait()) break;
+          continue;
+        }
+        if (one[0] >= pushing || one[1] < next[one[0]]) {
+          ++popped[c].wrong;
+          continue;
+        }
+        next[one[0]] = one[1] + 1;
+        ++popped[c].count;
+        popped[c].sum += one[1];
+      }
+    });
+  }
+  together(bodies);
+  tally in, out;
+  for (const tally& t : pushed) in.count += t.count, in.sum += t.sum;
+  for (const tally& t : popped) out.count += t.count, out.sum += t.sum, out.wrong += t.wrong;
+  r.expect(out.wrong == 0, "a producer's items came out of their order");
+  r.expect(out.count == in.count && out.sum == in.sum, "an item was lost, or came twice");
+  r.did(2 * in.count);
+}
+
 }  // namespace
 
 void play_queue(run& r) {
@@ -173,15 +240,22 @@ void play_queue(run& r) {
     // So that the positions pass 2^32 or 2^64 in the middle of the round.
     const std::uint64_t starts[] = {0, (std::uint64_t{1} << 32U) - 5'000, ~std::uint64_t{0} - 5'000};
     const std::uint64_t first = starts[r.round_seed() % 3];
-    switch (kind % 9) {
+    switch (kind % 12) {
       case 0:
       case 3:
-      case 6: torrent<16'384>(r, 20'000'000, first); break;
+      case 6:
+      case 9: torrent<16'384>(r, 20'000'000, first); break;
       case 1: singles<whole<1>, 1024>(r, 200'000, first); break;
       case 2: singles<whole<9>, 64>(r, 5'000, first); break;
       case 4: owners(r, 5'000); break;
       case 5: singles<whole<1>, 2>(r, 500, first); break;
       case 7: batches<whole<8>, 64>(r, 20'000, first); break;
+      case 8:
+        crowd<holdfast::mpmc_queue<std::array<std::uint64_t, 2>, 1024>>(r, 200'000, first / 2);
+        crowd<holdfast::mpmc_queue<std::array<std::uint64_t, 2>, 2>>(r, 5'000, first / 2);
+        break;
+      case 10: crowd<holdfast::mpsc_queue<std::array<std::uint64_t, 2>, 64>>(r, 100'000, first / 2); break;
+      case 11: crowd<holdfast::spmc_queue<std::array<std::uint64_t, 2>, 64>>(r, 100'000, first / 2); break;
       default:
         batches<whole<1>, 256>(r, 100'000, first);
         singles<whole<1>, 16>(r, 2'000, first);

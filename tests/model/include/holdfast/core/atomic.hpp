@@ -182,9 +182,16 @@ class plain {
 
  public:
   constexpr explicit plain(place at = place::here()) { made(at); }
-  constexpr explicit plain(T value, place at = place::here()) : value_(std::move(value)) { made(at); }
-  plain(const plain& other, place at = place::here()) : value_(other.get(at)) { made(at); }
-  plain& operator=(const plain& other) {
+  constexpr explicit plain(T value, place at = place::here()) noexcept(std::is_nothrow_move_constructible_v<T>)
+      : value_(std::move(value)) {
+    made(at);
+  }
+  // As in production: a queue that asks for moves without exceptions takes it.
+  plain(const plain& other, place at = place::here()) noexcept(std::is_nothrow_copy_constructible_v<T>)
+      : value_(other.get(at)) {
+    made(at);
+  }
+  plain& operator=(const plain& other) noexcept(std::is_nothrow_copy_assignable_v<T>) {
     set(other.get());
     return *this;
   }
@@ -220,6 +227,8 @@ inline void fence(mo::tag<O>, model_detail::place at = model_detail::place::here
 inline void cpu_relax(model_detail::place at = model_detail::place::here()) {
   if (model_detail::engine::running()) model_detail::engine::instance().relax(at);
 }
+
+inline void cpu_pause(unsigned) {}
 
 }  // namespace model
 }  // namespace holdfast
