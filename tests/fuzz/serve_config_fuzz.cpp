@@ -3,18 +3,33 @@
 // its limits, and what is printed reads back as it was.
 #include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "fuzz/target.hpp"
 #include "fuzz/utf8_reference.hpp"
 #include "serve/config.hpp"
-#include "serve/config_fields.hpp"
 
 namespace {
 
 using namespace holdfast::fuzz;
 using namespace holdfast::serve;
+
+// The table is dear to build under sanitizers: each is bound once, to an object that is fresh for each input.
+struct settings {
+  options value;
+  const std::vector<field> fields = fields_of(value);
+
+  // Swapped, so that no text keeps the room of an older one.
+  void refresh() {
+    options fresh;
+    std::swap(value, fresh);
+  }
+};
+settings first;
+settings back;
 
 void within_limits(const field& f) {
   if (const auto* number = std::get_if<std::int64_t*>(&f.into))
@@ -28,37 +43,31 @@ void within_limits(const field& f) {
 }
 
 void whole_file(std::string_view text, bool json) {
-  options o;
-  const auto errors = json ? read_json("f", text, o) : read_toml("f", text, o);
+  const auto errors = json ? read_json("f", text, first.fields) : read_toml("f", text, first.fields);
   const auto lines = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) + 1;
   for (const auto& e : errors) {
     expect(!e.what.empty() && e.file == "f", "an error says what is wrong, and in which file");
     expect(e.line >= 1 && e.line <= lines + 1, "and on which of its lines");
   }
   // What was read before an error is within its limits too.
-  for (const auto& f : fields_of(o)) within_limits(f);
+  for (const auto& f : first.fields) within_limits(f);
   if (json && !nlohmann::json::accept(text)) expect(!errors.empty(), "what is no JSON is an error");
-  static const std::string untouched = print_config(options{});
+  static const std::string untouched = print_config(back.fields);
   if (!errors.empty()) return;
-  const std::string printed = print_config(o);
+  const std::string printed = print_config(first.fields);
   if (printed == untouched) return;
-  options back;
-  expect(read_toml("printed", printed, back).empty(), "what is printed is read without an error");
-  expect(print_config(back) == printed, "and is the same configuration");
+  expect(read_toml("printed", printed, back.fields).empty(), "what is printed is read without an error");
+  expect(print_config(back.fields) == printed, "and is the same configuration");
 }
 
 void one_flag(std::size_t which, const std::string& text) {
-  static options o;
-  static const std::vector<field> fields = fields_of(o);
-  const field& f = fields.at(which % fields.size());
+  const field& f = first.fields.at(which % first.fields.size());
   if (assign_text(f, text)) return;
   within_limits(f);
   if (!is_utf8(text)) return;  // a path may be no UTF-8, and a TOML file then cannot hold it
   const std::string value = to_toml(f);
-  options back;
-  expect(read_toml("printed", f.key + " = " + value, back).empty(), "a value as TOML is read without an error");
-  const auto read = fields_of(back);
-  expect(to_toml(*find_field(read, f.key)) == value, "and is the same value");
+  expect(read_toml("printed", f.key + " = " + value, back.fields).empty(), "a value as TOML is read without an error");
+  expect(to_toml(*find_field(back.fields, f.key)) == value, "and is the same value");
 }
 
 void any_duration(std::string_view text) {
@@ -95,5 +104,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       one_flag(which, std::string(in.rest()));
     }
   }
+  first.refresh();
+  back.refresh();
   return 0;
 }

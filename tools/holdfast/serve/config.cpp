@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "serve/config.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 #include <toml++/toml.h>
-
-#include "serve/config_fields.hpp"
 
 namespace holdfast::serve {
 namespace {
@@ -18,7 +18,7 @@ namespace {
 // Collects values and errors for one file.
 class reader {
  public:
-  reader(std::string file, options& o) : file_(std::move(file)), fields_(fields_of(o)) {}
+  reader(std::string file, const std::vector<field>& fields) : file_(std::move(file)), fields_(fields) {}
 
   void value(const std::string& key, std::size_t line, const raw_value& v) {
     if (!seen_.insert(key).second) return error(line, key, "is given twice");
@@ -37,7 +37,7 @@ class reader {
 
  private:
   std::string file_;
-  std::vector<field> fields_;
+  const std::vector<field>& fields_;
   std::set<std::string> seen_;
   std::vector<config_error> errors_;
 };
@@ -182,8 +182,8 @@ std::string to_text(const config_error& e) {
   return text + ": " + e.what;
 }
 
-std::vector<config_error> read_toml(const std::string& file, std::string_view text, options& o) {
-  reader out(file, o);
+std::vector<config_error> read_toml(const std::string& file, std::string_view text, const std::vector<field>& fields) {
+  reader out(file, fields);
   try {
     walk_toml(out, toml::parse(text, file), "");
   } catch (const toml::parse_error& e) {
@@ -192,8 +192,8 @@ std::vector<config_error> read_toml(const std::string& file, std::string_view te
   return out.take();
 }
 
-std::vector<config_error> read_json(const std::string& file, std::string_view text, options& o) {
-  reader out(file, o);
+std::vector<config_error> read_json(const std::string& file, std::string_view text, const std::vector<field>& fields) {
+  reader out(file, fields);
   std::size_t line = 1;
   json_walker walker(out, line);
   const line_counting_iterator begin(text.data(), &line);
@@ -202,12 +202,12 @@ std::vector<config_error> read_json(const std::string& file, std::string_view te
   return out.take();
 }
 
-std::vector<config_error> read_config_file(const std::string& path, options& o) {
+std::vector<config_error> read_config_file(const std::string& path, const std::vector<field>& fields) {
   std::ifstream in(path, std::ios::binary);
   if (!in || in.peek() == std::ifstream::traits_type::eof()) return {{path, 0, "", "cannot be read, or is empty"}};
   const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (ends_with(path, ".json")) return read_json(path, text, o);
-  if (ends_with(path, ".toml")) return read_toml(path, text, o);
+  if (ends_with(path, ".json")) return read_json(path, text, fields);
+  if (ends_with(path, ".toml")) return read_toml(path, text, fields);
   return {{path, 0, "", "must end in .toml or .json"}};
 }
 
@@ -221,27 +221,18 @@ std::vector<config_error> check_relations(const options& o) {
   return out;
 }
 
-std::string print_config(const options& o) {
-  options copy = o;
-  std::string text;
-  std::string section;
-  const auto fields = fields_of(copy);
+std::string print_config(const std::vector<field>& fields) {
+  // A section may be filled from two places of the table; TOML wants it in one, and what has no section before them all.
+  std::vector<std::pair<std::string_view, std::string>> sections{{"", ""}};
   for (const auto& f : fields) {
-    if (f.key.find('.') == std::string::npos) text += f.key + " = " + to_toml(f) + "  # " + f.help + "\n";
+    const std::size_t start = f.key.find('.') + 1;  // 0 without a dot
+    const std::string_view name(f.key.data(), start == 0 ? 0 : start - 1);
+    auto at = std::find_if(sections.begin(), sections.end(), [&](const auto& s) { return s.first == name; });
+    if (at == sections.end()) at = sections.insert(at, {name, "\n[" + std::string(name) + "]\n"});
+    at->second.append(f.key, start).append(" = ").append(to_toml(f)).append("  # ").append(f.help).append("\n");
   }
-  // A section may be filled from two places of the table; TOML wants it in one.
-  std::set<std::string> sections;
-  for (const auto& first : fields) {
-    const auto dot = first.key.find('.');
-    if (dot == std::string::npos || !sections.insert(first.key.substr(0, dot)).second) continue;
-    section = first.key.substr(0, dot + 1);
-    text += "\n[" + first.key.substr(0, dot) + "]\n";
-    for (const auto& f : fields) {
-      if (f.key.compare(0, section.size(), section) == 0) {
-        text += f.key.substr(section.size()) + " = " + to_toml(f) + "  # " + f.help + "\n";
-      }
-    }
-  }
+  std::string text;
+  for (const auto& section : sections) text += section.second;
   return text;
 }
 

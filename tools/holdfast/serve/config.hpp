@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "serve/config_fields.hpp"
 #include "serve/options.hpp"
 
 namespace holdfast::serve {
@@ -21,13 +22,14 @@ struct config_error {
 // "serve.toml:12: server.port: must be 0 to 65535, is 70000"
 std::string to_text(const config_error& error);
 
-// Reads the file (by its name's end, .json or .toml) over `o`. A file that cannot be read is an error too.
-std::vector<config_error> read_config_file(const std::string& path, options& o);
-std::vector<config_error> read_toml(const std::string& file, std::string_view text, options& o);
-std::vector<config_error> read_json(const std::string& file, std::string_view text, options& o);
+// Reads the file (by its name's end, .json or .toml) over what the fields are bound to. A file that cannot be read is an
+// error too.
+std::vector<config_error> read_config_file(const std::string& path, const std::vector<field>& fields);
+std::vector<config_error> read_toml(const std::string& file, std::string_view text, const std::vector<field>& fields);
+std::vector<config_error> read_json(const std::string& file, std::string_view text, const std::vector<field>& fields);
 // Relations between fields, after file and flags are in.
 std::vector<config_error> check_relations(const options& o);
 // The whole configuration as a TOML file that read_toml() takes back.
-std::string print_config(const options& o);
+std::string print_config(const std::vector<field>& fields);
 
 }  // namespace holdfast::serve

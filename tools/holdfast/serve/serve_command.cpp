@@ -25,8 +25,8 @@ struct serve_arguments {
 // File first, flags over it; everything that is wrong with either.
 std::vector<config_error> settle(const serve_arguments& a, options& o) {
   std::vector<config_error> errors;
-  if (!a.config_file.empty()) errors = read_config_file(a.config_file, o);
   const auto fields = fields_of(o);
+  if (!a.config_file.empty()) errors = read_config_file(a.config_file, fields);
   for (const auto& [key, text] : a.flags) {
     const field& f = *find_field(fields, key);
     if (const auto wrong = assign_text(f, text)) errors.push_back({"command line", 0, f.flag, *wrong});
@@ -41,7 +41,7 @@ int run_serve(const serve_arguments& a) {
   for (const auto& e : errors) std::fprintf(stderr, "holdfast serve: %s\n", to_text(e).c_str());
   if (!errors.empty()) return 2;
   if (a.print_config) {
-    std::fputs(print_config(o).c_str(), stdout);
+    std::fputs(print_config(fields_of(o)).c_str(), stdout);
     return 0;
   }
   serve_process process(o);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "serve/config.hpp"
 
-#include "serve/config_fields.hpp"
 #include "support/catch.hpp"
 
 using namespace holdfast::serve;
@@ -19,7 +18,7 @@ TEST_CASE("config: a TOML file sets numbers, durations, flags and texts") {
   const auto errors = read_toml("a.toml",
                                 "policies = false\n[server]\nport = 9000\nheader_timeout = \"250ms\"\n"
                                 "[log]\nlevel = \"warn\"\n[primary]\nprobes = 5\n",
-                                o);
+                                fields_of(o));
   CHECK(all_of(errors).empty());
   CHECK_FALSE(o.policies);
   CHECK(o.server.port == 9000);
@@ -33,7 +32,7 @@ TEST_CASE("config: every mistake of a TOML file is reported with file, line, fie
   const auto errors = read_toml("a.toml",
                                 "[server]\nport = 70000\nprot = 1\nio_threads = \"two\"\nidle_timeout = 5\n"
                                 "[log]\nlevel = \"loud\"\n[cache]\nfresh_for = [1]\n",
-                                o);
+                                fields_of(o));
   const std::string text = all_of(errors);
   INFO(text);
   CHECK(errors.size() == 6);
@@ -47,7 +46,7 @@ TEST_CASE("config: every mistake of a TOML file is reported with file, line, fie
 
 TEST_CASE("config: broken TOML is reported with its line") {
   options o;
-  const auto errors = read_toml("a.toml", "[server]\nport = \n", o);
+  const auto errors = read_toml("a.toml", "[server]\nport = \n", fields_of(o));
   REQUIRE(errors.size() == 1);
   CHECK(errors.front().line == 2);
 }
@@ -58,7 +57,7 @@ TEST_CASE("config: JSON mistakes carry the line they stand on") {
                                 "{\n  \"server\": {\n    \"port\": -1,\n    \"io_threads\": 1.5\n  },\n"
                                 "  \"nonsense\": true,\n  \"log\": {\"level\": \"info\", \"level\": \"warn\"},\n"
                                 "  \"cache\": {\"entries\": [64, {\"a\": 1}]}\n}\n",
-                                o);
+                                fields_of(o));
   const std::string text = all_of(errors);
   INFO(text);
   CHECK(errors.size() == 5);
@@ -71,10 +70,10 @@ TEST_CASE("config: JSON mistakes carry the line they stand on") {
 
 TEST_CASE("config: broken JSON is reported with its line") {
   options o;
-  const auto errors = read_json("a.json", "{\n \"server\": {\n  \"port\" 1\n}}", o);
+  const auto errors = read_json("a.json", "{\n \"server\": {\n  \"port\" 1\n}}", fields_of(o));
   REQUIRE(errors.size() == 1);
   CHECK(errors.front().line == 3);
-  CHECK(read_json("a.json", "[]", o).size() + read_json("a.json", "3", o).size() == 2);
+  CHECK(read_json("a.json", "[]", fields_of(o)).size() + read_json("a.json", "3", fields_of(o)).size() == 2);
 }
 
 TEST_CASE("config: what is printed is read back to the same settings") {
@@ -83,8 +82,8 @@ TEST_CASE("config: what is printed is read back to the same settings") {
   o.data.dir = "/srv/a \"b\"\\c";
   o.cdn.attempt_timeout = milliseconds(59'001);
   options back;
-  CHECK(all_of(read_toml("p.toml", print_config(o), back)).empty());
-  CHECK(print_config(back) == print_config(o));
+  CHECK(all_of(read_toml("p.toml", print_config(fields_of(o)), fields_of(back))).empty());
+  CHECK(print_config(fields_of(back)) == print_config(fields_of(o)));
   CHECK(back.data.dir == o.data.dir);
 }
 
@@ -92,7 +91,7 @@ TEST_CASE("config: a text with control characters is printed so that it reads ba
   options o;
   o.data.dir = "a\nb\tc\x01\x7F";
   options back;
-  CHECK(all_of(read_toml("p.toml", print_config(o), back)).empty());
+  CHECK(all_of(read_toml("p.toml", print_config(fields_of(o)), fields_of(back))).empty());
   CHECK(back.data.dir == o.data.dir);
 }
 
@@ -106,8 +105,8 @@ TEST_CASE("config: relations between fields are checked") {
 
 TEST_CASE("config: a file that cannot be read, or is neither TOML nor JSON, is an error") {
   options o;
-  CHECK(read_config_file("/nonexistent/a.toml", o).size() == 1);
-  CHECK(read_config_file("/etc/hostname", o).size() == 1);
+  CHECK(read_config_file("/nonexistent/a.toml", fields_of(o)).size() == 1);
+  CHECK(read_config_file("/etc/hostname", fields_of(o)).size() == 1);
 }
 
 TEST_CASE("config: durations have a unit and no sign") {
