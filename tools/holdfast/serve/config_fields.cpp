@@ -2,6 +2,7 @@
 #include "serve/config_fields.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <numeric>
@@ -153,17 +154,20 @@ std::optional<std::string> set(const field& f, std::string* into, const raw_valu
   return std::nullopt;
 }
 
+constexpr std::size_t longest_guess = 64;  // of a wrong key, that much is compared
+
+// b holds at most longest_guess characters.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
+  std::array<std::size_t, longest_guess + 1> row;
   std::iota(row.begin(), row.end(), std::size_t{0});
   for (std::size_t i = 1; i <= a.size(); ++i) {
     std::size_t diagonal = std::exchange(row[0], i);
     for (std::size_t j = 1; j <= b.size(); ++j) {
       const std::size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, change}));
+      diagonal = std::exchange(row[j], std::min(std::min(row[j], row[j - 1]) + 1, change));
     }
   }
-  return row.back();
+  return row[b.size()];
 }
 
 std::string quoted(const std::string& text) {
@@ -202,8 +206,11 @@ const field* find_field(const std::vector<field>& fields, std::string_view key) 
 std::string nearest_key(const std::vector<field>& fields, std::string_view wrong) {
   std::string best;
   std::size_t best_distance = std::max<std::size_t>(3, wrong.size() / 4) + 1;
+  wrong = wrong.substr(0, longest_guess);
   for (const auto& f : fields) {
-    const std::size_t distance = edit_distance(f.key, wrong.substr(0, 64));
+    // A difference in length is a distance already.
+    if (std::max(f.key.size(), wrong.size()) - std::min(f.key.size(), wrong.size()) >= best_distance) continue;
+    const std::size_t distance = edit_distance(f.key, wrong);
     if (distance < best_distance) best = f.key, best_distance = distance;
   }
   return best;

@@ -44,6 +44,19 @@ TEST_CASE("config: every mistake of a TOML file is reported with file, line, fie
   CHECK(text.find("a.toml:9: cache.fresh_for: must not be an array") != std::string::npos);
 }
 
+TEST_CASE("config: the nearest setting is offered up to three letters away, a quarter of a long key") {
+  options o;
+  const auto fields = fields_of(o);
+  CHECK(nearest_key(fields, "server.p") == "server.port");
+  CHECK(nearest_key(fields, "server.portxyz") == "server.port");
+  CHECK(nearest_key(fields, "xerver.qorx") == "server.port");
+  CHECK(nearest_key(fields, "server.").empty());
+  CHECK(nearest_key(fields, "").empty());
+  CHECK(nearest_key(fields, "primary_write.budget_min_per_second" + std::string(11, 'x')) ==
+        "primary_write.budget_min_per_second");
+  CHECK(nearest_key(fields, "primary_write.budget_min_per_second" + std::string(12, 'x')).empty());
+}
+
 TEST_CASE("config: broken TOML is reported with its line") {
   options o;
   const auto errors = read_toml("a.toml", "[server]\nport = \n", fields_of(o));
