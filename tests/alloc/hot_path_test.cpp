@@ -20,6 +20,7 @@
 #include "holdfast/policy/fallback.hpp"
 #include "holdfast/policy/retry.hpp"
 #include "holdfast/policy/retry_budget.hpp"
+#include "holdfast/queue/mpmc_lockfree_queue.hpp"
 #include "holdfast/queue/mpmc_queue.hpp"
 #include "holdfast/queue/record_ring.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
@@ -65,8 +66,10 @@ TEST_CASE("spsc_queue pushes and pops, one and many, full and empty, on a quiet 
   CHECK(refused == 2U * rounds);
 }
 
-TEMPLATE_TEST_CASE("mpmc_queue pushes and pops, one and many, full, empty and closed, on a quiet path", "[alloc][hot]",
-                   (mpmc_queue<std::uint64_t, 64>), (mpsc_queue<std::uint64_t, 64>), (spmc_queue<std::uint64_t, 64>)) {
+TEMPLATE_TEST_CASE(
+    "mpmc_queue and mpmc_lockfree_queue push and pop, one and many, full, empty and closed, on a quiet path",
+    "[alloc][hot]", (mpmc_queue<std::uint64_t, 64>), (mpsc_queue<std::uint64_t, 64>), (spmc_queue<std::uint64_t, 64>),
+    (mpmc_lockfree_queue<std::uint64_t, 64>)) {
   const auto queue = std::make_unique<TestType>();
   std::uint64_t pushed = 0;
   std::uint64_t popped = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// mpmc_queue: any sequence of its operations by one thread, at any start position and in any form, does what a std::deque
+// mpmc_queue and mpmc_lockfree_queue: any sequence of its operations by one thread, at any start position and in any form, does what a std::deque
 // with an end does; and with nobody else under way it is never busy.
 #include <algorithm>
 #include <array>
@@ -8,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "holdfast/queue/mpmc_lockfree_queue.hpp"
 #include "holdfast/queue/mpmc_queue.hpp"
 
 #include "fuzz/target.hpp"
@@ -160,7 +161,7 @@ void run(input& in) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   input in(data, size);
-  switch (in.byte() % 8) {
+  switch (in.byte() % 11) {
     case 0: run<mpmc_queue<std::uint32_t, 1>>(in); break;
     case 1: run<mpmc_queue<std::uint32_t, 16>>(in); break;
     case 2: run<mpsc_queue<std::uint32_t, 8>>(in); break;
@@ -168,7 +169,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 4: run<mpmc_queue<counted, 2>>(in); break;
     case 5: run<mpsc_queue<counted, 4>>(in); break;
     case 6: run<spmc_queue<counted, 4>>(in); break;
-    default: run<mpmc_queue<counted, 16>>(in); break;
+    case 7: run<mpmc_queue<counted, 16>>(in); break;
+    case 8: run<mpmc_lockfree_queue<std::uint32_t, 8>>(in); break;
+    case 9: run<mpmc_lockfree_queue<counted, 1>>(in); break;
+    default: run<mpmc_lockfree_queue<counted, 4>>(in); break;
   }
   return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/policy/breaker_rules.hpp"
+#include "holdfast/queue/mpmc_queue.hpp"
 
 #include "breaker_part.hpp"
 #include "budget_part.hpp"

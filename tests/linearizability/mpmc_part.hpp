@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// mpmc_part: windows of an mpmc_queue in each of its forms, down to one slot. Its threads push, pop and, now and then,
+// mpmc_part: windows of a queue between many threads, down to one slot. Its threads push, pop and, now and then,
 // close; the stamps between their calls are fences, so full and empty are held to the exact queue, and busy to there being
 // another operation at the same time.
 #pragma once
@@ -8,17 +8,18 @@
 #include <optional>
 
 #include "holdfast/core/random.hpp"
-#include "holdfast/queue/mpmc_queue.hpp"
+#include "holdfast/queue/bounded_queue.hpp"
+#include "holdfast/queue/queue_result.hpp"
 
 #include "queue_spec.hpp"
 #include "windows.hpp"
 
 namespace holdfast_lin {
 
-template <class Queue, unsigned Threads>
+template <class Queue, unsigned Threads, refusals Refusals = refusals::exact>
 class mpmc_part {
  public:
-  using spec = queue_spec<Queue::capacity(), Queue::capacity(), refusals::exact>;
+  using spec = queue_spec<Queue::capacity(), Queue::capacity(), Refusals>;
   static constexpr unsigned threads = Threads;
 
   spec renew(holdfast::splitmix64& random, recorder& opening) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // spsc_queue: items of several sizes through rings of several capacities, singly, in batches and owning memory, across the
 // wrap of their positions at 2^32 and 2^64: each arrives once, whole and in order, while a third thread looks on.
-// mpmc_queue: the same of a crowd's single items, until the queue is closed.
+// mpmc_queue, mpmc_lockfree_queue: the same of a crowd's single items, until the queue is closed.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "holdfast/queue/mpmc_lockfree_queue.hpp"
 #include "holdfast/queue/mpmc_queue.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
 
@@ -240,7 +241,7 @@ void play_queue(run& r) {
     // So that the positions pass 2^32 or 2^64 in the middle of the round.
     const std::uint64_t starts[] = {0, (std::uint64_t{1} << 32U) - 5'000, ~std::uint64_t{0} - 5'000};
     const std::uint64_t first = starts[r.round_seed() % 3];
-    switch (kind % 12) {
+    switch (kind % 13) {
       case 0:
       case 3:
       case 6:
@@ -256,6 +257,10 @@ void play_queue(run& r) {
         break;
       case 10: crowd<holdfast::mpsc_queue<std::array<std::uint64_t, 2>, 64>>(r, 100'000, first / 2); break;
       case 11: crowd<holdfast::spmc_queue<std::array<std::uint64_t, 2>, 64>>(r, 100'000, first / 2); break;
+      case 12:
+        crowd<holdfast::mpmc_lockfree_queue<std::array<std::uint64_t, 2>, 256>>(r, 100'000, first / 2);
+        crowd<holdfast::mpmc_lockfree_queue<std::array<std::uint64_t, 2>, 2>>(r, 5'000, first / 2);
+        break;
       default:
         batches<whole<1>, 256>(r, 100'000, first);
         singles<whole<1>, 16>(r, 2'000, first);
