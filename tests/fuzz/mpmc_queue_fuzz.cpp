@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// mpmc_queue and mpmc_lockfree_queue: any sequence of its operations by one thread, at any start position and in any form, does what a std::deque
-// with an end does; and with nobody else under way it is never busy.
+// mpmc_queue and mpmc_lockfree_queue: any sequence of their operations by one thread, at any start position and in any
+// form, does what a std::deque with an end does; and with nobody else under way they are never busy.
 #include <algorithm>
 #include <array>
 #include <deque>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Windows of the queues between many threads: one slot, and the smallest ring, in each form. Three threads on two cores meet by yielding,
-// which is slow: they get a small share.
+// Windows of the queues between many threads: one slot, and the smallest ring, in each form. Three threads on two cores
+// meet by yielding, which is slow: they get a small share.
 #include <array>
 #include <cstdint>
 
