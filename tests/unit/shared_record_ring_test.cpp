@@ -457,3 +457,18 @@ TEST_CASE("a position that no reader released is corrupt for the writer, and for
     }
   }
 }
+
+TEST_CASE("a position of the last lap that lies outside the storage is corrupt", "[shared_record_ring]") {
+  for (const std::uint64_t offset : {std::uint64_t{256}, std::uint64_t{264}, std::uint64_t{0xFFFF'FFF8U}}) {
+    CAPTURE(offset);
+    both_sides s(256);
+    REQUIRE(push(s.writer, 100, 1));
+    REQUIRE(push(s.writer, 100, 2));
+    REQUIRE(pop(s.reader, 100, 1));
+    REQUIRE(s.reader.release());
+    REQUIRE(push(s.writer, 60, 3));  // went to the front, and the reader has not
+    s.head().released = offset;      // between where the reader was and where the writer is
+    CHECK(s.writer.try_claim(s.writer.max_record()) == nullptr);
+    CHECK(s.writer.trouble() == errc::ring_corrupt);
+  }
+}
