@@ -20,6 +20,7 @@
 #include "holdfast/policy/fallback.hpp"
 #include "holdfast/policy/retry.hpp"
 #include "holdfast/policy/retry_budget.hpp"
+#include "holdfast/queue/broadcast_ring.hpp"
 #include "holdfast/queue/record_ring.hpp"
 #include "holdfast/queue/shared_record_ring.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
@@ -91,6 +92,34 @@ TEST_CASE("record_ring claims, commits, reads and releases on a quiet path", "[a
   CHECK(committed == read);
   CHECK(committed > 10U * rounds);
   CHECK(refused == rounds);
+}
+
+TEST_CASE("broadcast_ring writes, and its readers come, read, are lapped and skip on a quiet path", "[alloc][hot]") {
+  using record = std::array<std::uint64_t, 5>;
+  const auto ring = std::make_unique<broadcast_ring<record, 16>>();
+  std::uint64_t read = 0;
+  std::uint64_t missed = 0;
+  std::uint64_t skipped = 0;
+  {
+    const hot_path_scope scope("broadcast_ring");
+    broadcast_reader<record, 16> slow(*ring);
+    for (int i = 0; i < rounds; ++i) {
+      broadcast_reader<record, 16> late(*ring, broadcast_from::oldest);
+      for (int k = 0; k <= i % 20; ++k) ring->write({});
+      ring->recover();
+      record out{};
+      while (late.try_read(out).state != broadcast_state::nothing) {
+      }
+      const broadcast_read got = slow.try_read(out);
+      read += got ? 1U : 0U;
+      missed += got.missed;
+      if (i % 50 == 0) skipped += slow.skip_to_newest() + slow.behind();
+    }
+    skipped += slow.skip_to_newest();
+  }
+  CHECK(read + missed + skipped == ring->written());
+  CHECK(read > 100);
+  CHECK(missed > 100);
 }
 
 TEST_CASE("shared_record_ring is made, attached to, claims, commits, reads and releases on a quiet path",

@@ -11,7 +11,7 @@
 //   reader: front(out)         its owner     wait-free   O(1)           never       empty; corrupt; `out` is as it was
 //   reader: pop, release       its owner     wait-free   O(1)           never       (asserted by the reader's position)
 //
-// The region is memory that the caller has mapped, at any address in each process:
+// The region is memory that the caller has mapped, at any address in each process, for longer than its side is attached:
 //
 //   // one of them, once: shm_open, ftruncate, mmap; then
 //   auto made = shared_record_ring::create(region);
