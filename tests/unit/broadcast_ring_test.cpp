@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/queue/broadcast_ring.hpp"
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <memory>
@@ -8,6 +9,16 @@
 #include "holdfast/core/random.hpp"
 
 #include "support/catch.hpp"
+
+namespace holdfast {
+struct broadcast_ring_start {
+  // As a writer leaves it that ends between a record and its count.
+  template <class T, std::size_t Capacity>
+  static void uncount(broadcast_ring<T, Capacity>& ring) {
+    ring.position_.store(ring.written() - 1, mo::relaxed);
+  }
+};
+}  // namespace holdfast
 
 using namespace holdfast;
 
@@ -114,6 +125,22 @@ TEST_CASE("a copy of a reader reads the same again", "[broadcast_ring]") {
   auto other = reader;
   CHECK(reads(reader, std::uint64_t{2}));
   CHECK(reads(other, std::uint64_t{2}));
+}
+
+TEST_CASE("a record that is read before it counts is read once, and its writer's successor counts it",
+          "[broadcast_ring]") {
+  broadcast_ring<std::uint64_t, 2> ring;
+  broadcast_reader<std::uint64_t, 2> reader(ring);
+  ring.write(0);
+  broadcast_ring_start::uncount(ring);
+  CHECK(reads(reader, std::uint64_t{0}));
+  CHECK(reader.behind() == 0);
+  CHECK(reader.skip_to_newest() == 0);
+  CHECK(refused(reader).state == broadcast_state::nothing);
+  ring.recover();
+  CHECK(ring.written() == 1);
+  ring.write(1);
+  CHECK(reads(reader, std::uint64_t{1}));
 }
 
 TEST_CASE("recover changes nothing where no writer died", "[broadcast_ring]") {

@@ -205,6 +205,8 @@ TEST_CASE("each side is attached once, and given back", "[shared_record_ring]") 
     CHECK(status->writer_attached());
     CHECK(status->reader_attached());
     auto moved = std::move(writer).value();  // goes on, and is given back once
+    auto& itself = moved;
+    moved = std::move(itself);
     CHECK(push(moved, 8, 1));
   }
   const auto status = shared_record_ring::observe(m.region);
@@ -421,6 +423,21 @@ TEST_CASE("a ring that sends its reader round for ever is corrupt", "[shared_rec
     for (std::size_t at = 0; at < 256; at += 8) s.word(at) = 0xFFFF'FFFFU;
     REQUIRE(s.reader.front(r) == ring_front::corrupt);
   }
+  SECTION("by a mark where the writer cannot have gone round, because nothing was released") {
+    REQUIRE(push(s.writer, 40, 1));
+    REQUIRE(pop(s.reader, 40, 1));
+    s.word(48) = 0xFFFF'FFFFU;
+    CHECK(s.reader.front(r) == ring_front::corrupt);
+  }
+  SECTION("by a mark at the front too") {
+    REQUIRE(push(s.writer, 40, 1));
+    REQUIRE(pop(s.reader, 40, 1));
+    REQUIRE(s.reader.release());
+    s.word(48) = 0xFFFF'FFFFU;
+    s.word(0) = 0xFFFF'FFFFU;
+    CHECK(s.reader.front(r) == ring_front::corrupt);
+    CHECK(s.reader.front(r) == ring_front::corrupt);
+  }
   SECTION("a second time past its own release") {
     REQUIRE(push(s.writer, 40, 1));
     REQUIRE(pop(s.reader, 40, 1));
@@ -471,4 +488,15 @@ TEST_CASE("a position of the last lap that lies outside the storage is corrupt",
     CHECK(s.writer.try_claim(s.writer.max_record()) == nullptr);
     CHECK(s.writer.trouble() == errc::ring_corrupt);
   }
+}
+
+TEST_CASE("a release that goes back is corrupt", "[shared_record_ring]") {
+  both_sides s(256);
+  REQUIRE(push(s.writer, 40, 1));
+  REQUIRE(pop(s.reader, 40, 1));
+  REQUIRE(s.reader.release());
+  REQUIRE(push(s.writer, s.writer.max_record(), 2));  // for which it had to ask
+  s.head().released = 8;
+  CHECK(s.writer.try_claim(s.writer.max_record()) == nullptr);
+  CHECK(s.writer.trouble() == errc::ring_corrupt);
 }

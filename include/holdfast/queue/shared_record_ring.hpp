@@ -182,6 +182,9 @@ class shared_record_ring {
     return region.size() >= min_region && region.size() <= max_region &&
            reinterpret_cast<std::uintptr_t>(region.data()) % alignof(shared_ring_header) == 0;
   }
+  static bool says(std::uint32_t& word, std::uint32_t value) noexcept {
+    return atomic_ref(word).load(mo::relaxed) == value;  // init: ordered by [S2]
+  }
   static outcome<view> open(std::span<std::byte> region) noexcept;
   static outcome<std::uint64_t> take(std::uint64_t& word, std::uint64_t instead_of) noexcept;
 
@@ -336,11 +339,9 @@ inline outcome<shared_record_ring::view> shared_record_ring::open(std::span<std:
       atomic_ref(h.magic).load(mo::acquire);  // [S2] acquire, pairs with [S1]: what create() wrote
   if (magic == __builtin_bswap64(shared_ring_header::magic_value)) return errc::ring_machine;
   if (magic != shared_ring_header::magic_value) return errc::ring_missing;
-  if (atomic_ref(h.version).load(mo::relaxed) != shared_ring_header::version_value)  // init:
-    return errc::ring_version;
-  if (atomic_ref(h.header_bytes).load(mo::relaxed) != sizeof h ||                            // init:
-      atomic_ref(h.byte_order).load(mo::relaxed) != shared_ring_header::byte_order_value ||  // init:
-      atomic_ref(h.line_bytes).load(mo::relaxed) != cache_line_size)                         // init:
+  if (!says(h.version, shared_ring_header::version_value)) return errc::ring_version;
+  if (!says(h.header_bytes, sizeof h) || !says(h.byte_order, shared_ring_header::byte_order_value) ||
+      !says(h.line_bytes, cache_line_size))
     return errc::ring_machine;
   const std::uint64_t capacity = atomic_ref(h.capacity).load(mo::relaxed);  // init:
   if (capacity < record_layout::min_storage || capacity % 8 != 0 || capacity > region.size() - sizeof h)
