@@ -2,6 +2,8 @@
 // kill -9 of either side of a shared_record_ring, again and again, each time with a successor: the records that come out are
 // what was committed, in order and whole, over all the lives of both sides; at most the one whose commit was not seen to end
 // is in doubt, and what was popped and not released comes again.
+#include <fcntl.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -36,6 +38,32 @@ class ring_file {
   ring_file& operator=(const ring_file&) = delete;
   ~ring_file() { ::close(file_); }
 
+  // The file opened once more, so that a lock belongs to who opened it here and to nobody whom it forks from.
+  class lock {
+   public:
+    explicit lock(const ring_file& file) {
+      char path[32];
+      std::snprintf(path, sizeof path, "/proc/self/fd/%d", file.file_);
+      file_ = ::open(path, O_RDWR | O_CLOEXEC);
+    }
+    lock(const lock&) = delete;
+    lock& operator=(const lock&) = delete;
+    ~lock() {
+      if (file_ >= 0) ::close(file_);
+    }
+    [[nodiscard]] bool opened() const { return file_ >= 0; }
+    // False: another one has it.
+    [[nodiscard]] bool take() const {
+      struct flock byte {};
+      byte.l_type = F_WRLCK;
+      byte.l_whence = SEEK_SET;
+      byte.l_len = 1;
+      return ::fcntl(file_, F_OFD_SETLK, &byte) == 0;
+    }
+
+   private:
+    int file_ = -1;
+  };
   class mapping {
    public:
     explicit mapping(const ring_file& file)
@@ -391,4 +419,58 @@ TEST_CASE("a shared ring's writer is killed at each of its instructions, and rep
   }
   judge("kill_shared_ring_writer_stepwise", t);
   CHECK(t.rounds() > 200);
+}
+
+// The header's advice for those who are not the dead one's parent.
+TEST_CASE("who gets the lock of a dead writer may take its place", "[fault]") {
+  const ring_file file(smallest);
+  const ring_file::mapping mapped(file);
+  REQUIRE(shared_record_ring::create(mapped.region()).ok());
+  auto reader = shared_record_ring::attach_reader(mapped.region());
+  REQUIRE(reader.ok());
+  tally t;
+  const int rounds = fault::rounds(100, 2'000);
+  for (int i = 0; i < rounds; ++i) {
+    fault::shared<arena> a;
+    fault::child writer([&] {
+      const ring_file::lock mine(file);
+      if (!fault::within(10s, [&] { return mine.take(); })) return 1;
+      const ring_file::mapping there(file);
+      const auto status = shared_record_ring::observe(there.region());
+      auto side = shared_record_ring::attach_writer(there.region(), status->writer);  // the lock says that it is dead
+      if (!side.ok()) return 2;
+      for (std::uint32_t n = 0;;) {
+        if (push(side.value(), {0, n})) a->done[0].store(++n, mo::release);
+      }
+    });
+    REQUIRE(writer.started());
+    t.stuck += fault::within(10s, [&] { return a->done[0].load(mo::acquire) > 0; }) ? 0U : 1U;
+    {
+      const ring_file::lock other(file);
+      REQUIRE(other.opened());
+      t.refused += other.take() ? 1U : 0U;  // it lives
+    }
+    // Nobody waits for the process here: the lock tells.
+    ::kill(writer.id(), SIGKILL);
+    const ring_file::lock mine(file);
+    t.stuck += fault::within(10s, [&] { return mine.take(); }) ? 0U : 1U;
+    ++t.writers;
+    const auto status = shared_record_ring::observe(mapped.region());
+    REQUIRE(status.ok());
+    auto next = shared_record_ring::attach_writer(mapped.region(), status->writer);
+    t.refused += next.ok() ? 0U : 1U;
+    std::uint32_t index = 0;
+    record_view r;
+    for (number n; reader->front(r) == ring_front::record; ++index) {
+      t.torn += whole(r, n) ? 0U : 1U;
+      t.unordered += n.index == index ? 0U : 1U;
+      reader->pop(r);
+    }
+    t.refused += reader->release() ? 0U : 1U;
+    const std::uint32_t done = a->done[0].load(mo::acquire);
+    t.missing += index < done || index > done + 1 ? 1U : 0U;
+    t.received += index;
+  }
+  judge("kill_shared_ring_lock", t);
+  CHECK(t.received > t.rounds());
 }

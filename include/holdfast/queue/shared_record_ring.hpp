@@ -26,11 +26,12 @@
 // open claim is forgotten. Who comes after a dead writer continues behind its last commit. Who comes after a dead reader
 // continues behind its last release, so what was popped and not released is read again: at least once, not exactly once.
 // That a side is dead is for the caller to know: attach_...(region, instead_of) names the attachment that it replaces, as
-// observe() or attachment() gave it, so that of two who come only one succeeds. A parent knows by waitpid(); others best
-// by a lock that the kernel opens when a process ends (a byte of the file locked with F_OFD_SETLK by each side: who gets
-// the lock knows). A process id is no such means: it is used again, and means something else in another container. A
-// side that was replaced while it lived is told so (`ring_taken_over`) when it next asks for room, or releases; until
-// then it may spoil the ring, which the reader then finds corrupt.
+// observe() or attachment() gave it, so that of two who come only one succeeds. A parent knows by waitpid(). Others know by
+// a lock that the kernel opens when a process has left its last instruction: each side opens the file for itself and locks
+// a byte of it (F_OFD_SETLK) before it attaches, and who gets the lock of a side that is still attached knows that its
+// owner is dead. A process id is no such means: it is used again, and means something else in another container. A side
+// that was replaced while it lived is told so (`ring_taken_over`) when it next asks for room, or releases; until then it
+// may spoil the ring, which the reader then finds corrupt.
 //
 // Trust. Nobody believes what stands in the region: attaching checks the header, each position and each length is checked
 // before it is used, and kept outside the region after that. Whatever somebody writes there, now or later, nothing outside
