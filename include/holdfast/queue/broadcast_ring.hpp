@@ -34,7 +34,7 @@
 // may wrap.
 //
 // Proof: model/broadcast_ring_model.cpp (every execution of small cases, deaths, both wraps), unit/broadcast_ring_test.cpp,
-// stress/broadcast_ring_stress.cpp, linearizability/broadcast_windows.cpp, fuzz/broadcast_ring_fuzz.cpp.
+// stress/broadcast_ring_stress.cpp, linearizability/broadcast_windows.cpp, fuzz/broadcast_ring_fuzz.cpp, alloc.
 #pragma once
 
 #include <array>
@@ -111,7 +111,7 @@ class broadcast_ring {
 
  private:
   friend reader;
-  friend struct broadcast_ring_start;  // tests/model: a writer that ends before its write does
+  friend struct broadcast_ring_start;  // tests: a writer that ends before its write does
 
   static constexpr std::size_t spacing = 2 * cache_line_size;  // two lines: some machines fetch them in pairs
   static constexpr std::size_t words = (sizeof(T) + 7) / 8;

@@ -35,13 +35,14 @@
 //
 // Trust. Nobody believes what stands in the region: attaching checks the header, each position and each length is checked
 // before it is used, and kept outside the region after that. Whatever somebody writes there, now or later, nothing outside
-// it is read or written; what cannot be is answered as corrupt, and stays so until the ring is created anew. (The bytes of
-// a record are in the region all the same: who does not trust the writer copies them before he looks at them.) Surviving
-// the machine's death is not promised: a mapped file reaches the disk in any order.
+// it is read or written; what cannot be is answered as corrupt, and stays so until the ring is created anew. What could be
+// is believed: there is no checksum over a record's bytes. (They are in the region all the same: who does not trust the
+// writer copies them before he looks at them.) Surviving the machine's death is not promised: a mapped file reaches the
+// disk in any order.
 //
 // Why not several writers or readers: a process that is killed between the claim of a slot and its publication leaves a
-// hole that nobody may step over, because it could be alive. In a ring of Vyukov's kind 34 of 5,000 kills of a producer
-// stopped the others for ever. With one side each, no step of this ring is such a hole.
+// hole that nobody may step over, because it could be alive. It was tried: of 5,000 kills of a producer of a ring of
+// Vyukov's kind, 34 stopped the others for ever. With one side each, no step of this ring is such a hole.
 //
 // Memory: the region: a header of three lines, written once below, and the rest for records, as in record_ring.
 //
@@ -56,13 +57,11 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <utility>
 
-#include "holdfast/core/assert.hpp"
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/outcome.hpp"
 #include "holdfast/queue/record_sides.hpp"
@@ -95,11 +94,11 @@ static_assert(sizeof(shared_ring_header) == 3 * cache_line_size, "the storage be
 // What a reader finds at its position.
 enum class ring_front : std::uint8_t { record, empty, corrupt };
 
+// A moment's view.
 struct ring_status {
   std::size_t capacity = 0;
-  std::size_t waiting =
-      0;  // bytes that are committed and not released, headers and a lap's unused end too; a moment's view
-  std::uint64_t writer = 0;  // the attachment; even: nobody, this many attached and detached
+  std::size_t waiting = 0;   // bytes committed and not released, headers and a lap's unused end too
+  std::uint64_t writer = 0;  // the attachment; even: nobody is attached
   std::uint64_t reader = 0;
   [[nodiscard]] bool writer_attached() const noexcept { return writer % 2 != 0; }
   [[nodiscard]] bool reader_attached() const noexcept { return reader % 2 != 0; }
