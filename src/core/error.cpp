@@ -29,6 +29,14 @@ const char* text_of(errc code) noexcept {
     case errc::not_idempotent: return "operation is not idempotent and may have been carried out";
     case errc::callee_threw: return "callee threw an exception of no known type";
     case errc::closed: return "closed";
+    case errc::ring_region: return "region for a ring is too small, too large or not aligned to a cache line";
+    case errc::ring_missing: return "no ring in the region";
+    case errc::ring_version: return "ring is of another layout version";
+    case errc::ring_machine: return "ring was made for another byte order or cache line";
+    case errc::ring_capacity: return "ring does not fit into the region";
+    case errc::ring_attached: return "another one is attached to this side of the ring";
+    case errc::ring_taken_over: return "another one has taken this side of the ring over";
+    case errc::ring_corrupt: return "ring is corrupt";
   }
   return "unknown holdfast error";
 }

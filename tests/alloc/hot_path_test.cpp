@@ -20,9 +20,11 @@
 #include "holdfast/policy/fallback.hpp"
 #include "holdfast/policy/retry.hpp"
 #include "holdfast/policy/retry_budget.hpp"
+#include "holdfast/queue/broadcast_ring.hpp"
 #include "holdfast/queue/mpmc_lockfree_queue.hpp"
 #include "holdfast/queue/mpmc_queue.hpp"
 #include "holdfast/queue/record_ring.hpp"
+#include "holdfast/queue/shared_record_ring.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
 #include "holdfast/telemetry/context.hpp"
 #include "holdfast/telemetry/counter.hpp"
@@ -124,6 +126,73 @@ TEST_CASE("record_ring claims, commits, reads and releases on a quiet path", "[a
   CHECK(committed == read);
   CHECK(committed > 10U * rounds);
   CHECK(refused == rounds);
+}
+
+TEST_CASE("broadcast_ring writes, and its readers come, read, are lapped and skip on a quiet path", "[alloc][hot]") {
+  using record = std::array<std::uint64_t, 5>;
+  const auto ring = std::make_unique<broadcast_ring<record, 16>>();
+  std::uint64_t read = 0;
+  std::uint64_t missed = 0;
+  std::uint64_t skipped = 0;
+  {
+    const hot_path_scope scope("broadcast_ring");
+    broadcast_reader<record, 16> slow(*ring);
+    for (int i = 0; i < rounds; ++i) {
+      broadcast_reader<record, 16> late(*ring, broadcast_from::oldest);
+      for (int k = 0; k <= i % 20; ++k) ring->write({});
+      ring->recover();
+      record out{};
+      while (late.try_read(out).state != broadcast_state::nothing) {
+      }
+      const broadcast_read got = slow.try_read(out);
+      read += got ? 1U : 0U;
+      missed += got.missed;
+      if (i % 50 == 0) skipped += slow.skip_to_newest() + slow.behind();
+    }
+    skipped += slow.skip_to_newest();
+  }
+  CHECK(read + missed + skipped == ring->written());
+  CHECK(read > 100);
+  CHECK(missed > 100);
+}
+
+TEST_CASE("shared_record_ring is made, attached to, claims, commits, reads and releases on a quiet path",
+          "[alloc][hot]") {
+  struct alignas(cache_line_size) line {
+    std::byte bytes[cache_line_size];
+  };
+  std::vector<line> lines(16);
+  const std::span<std::byte> region(lines.data()->bytes, lines.size() * cache_line_size);
+  std::uint64_t committed = 0;
+  std::uint64_t read = 0;
+  std::uint64_t wrong = 0;
+  {
+    const hot_path_scope scope("shared_record_ring");
+    wrong += shared_record_ring::create(region).ok() ? 0U : 1U;
+    auto writer = shared_record_ring::attach_writer(region);
+    auto reader = shared_record_ring::attach_reader(region);
+    wrong += writer.ok() && reader.ok() ? 0U : 1U;
+    for (int i = 0; i < rounds && wrong == 0; ++i) {
+      while (writer->try_claim(40) != nullptr) {
+        writer->commit(static_cast<std::size_t>(i % 41), 1);
+        ++committed;
+      }
+      wrong += shared_record_ring::attach_reader(region).ok() ? 1U : 0U;  // an error is no allocation
+      auto next = shared_record_ring::attach_writer(region, writer->attachment());
+      wrong += next.ok() ? 0U : 1U;
+      if (next.ok()) writer.value() = std::move(next).value();
+      record_view r;
+      while (reader->front(r) == ring_front::record) {
+        reader->pop(r);
+        ++read;
+      }
+      wrong += reader->release() ? 0U : 1U;
+      wrong += shared_record_ring::observe(region)->waiting + writer->backlog() + reader->waiting() != 0 ? 1U : 0U;
+    }
+  }
+  CHECK(wrong == 0);
+  CHECK(committed == read);
+  CHECK(committed > 10U * rounds);
 }
 
 TEST_CASE("a breaker admits, reports, opens, refuses and probes on a quiet path, a thread's first call too",

@@ -77,6 +77,7 @@ class child {
   ~child() { kill(); }
 
   [[nodiscard]] bool started() const noexcept { return pid_ > 0; }
+  [[nodiscard]] pid_t id() const noexcept { return pid_; }
   // kill -9, and gone when it returns.
   void kill() noexcept {
     if (pid_ <= 0) return;

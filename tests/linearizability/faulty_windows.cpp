@@ -11,6 +11,7 @@
 #include "holdfast/queue/mpmc_queue.hpp"
 
 #include "breaker_part.hpp"
+#include "broadcast_part.hpp"
 #include "budget_part.hpp"
 #include "bulkhead_part.hpp"
 #include "cache_part.hpp"
@@ -292,6 +293,41 @@ class racy_cache {
   holdfast::atomic<std::int64_t> again_{0};
 };
 
+// Looks at the writer's position before it takes a record, and not again after it.
+struct racy_broadcast {
+  static constexpr std::uint64_t slots = 2;
+  explicit racy_broadcast(std::uint64_t first) noexcept : next(first) {}
+  void write(const broadcast_pair& p) noexcept {
+    const std::uint64_t number = next.load(mo::relaxed);  // own: the writer
+    value[number % slots].store(p.value, mo::release);
+    again[number % slots].store(p.again, mo::release);
+    next.store(number + 1, mo::release);
+  }
+  class reader {
+   public:
+    explicit reader(const racy_broadcast& of) noexcept : ring_(&of), number_(of.next.load(mo::acquire)) {}
+    holdfast::broadcast_read try_read(broadcast_pair& out) noexcept {
+      const std::uint64_t behind = ring_->next.load(mo::acquire) - number_;
+      if (behind == 0) return {};
+      if (behind > slots) {
+        number_ += behind - slots;
+        return {holdfast::broadcast_state::overwritten, behind - slots};
+      }
+      out.value = ring_->value[number_ % slots].load(mo::acquire);
+      out.again = ring_->again[number_ % slots].load(mo::acquire);
+      ++number_;
+      return {holdfast::broadcast_state::record, 0};
+    }
+
+   private:
+    const racy_broadcast* ring_;
+    std::uint64_t number_;
+  };
+  holdfast::atomic<std::uint64_t> next;
+  std::array<holdfast::atomic<std::int64_t>, slots> value{};
+  std::array<holdfast::atomic<std::int64_t>, slots> again{};
+};
+
 template <class Queue>
 using faulty_queue = queue_part<Queue, 4, 4, queue_calls::single>;
 
@@ -308,6 +344,7 @@ std::span<const window_part> faulty_parts() noexcept {
       window_part{"budget reads, then writes", 1, run_part<budget_part<racy_budget, 2>>},
       window_part{"breaker reads, then writes", 1, run_part<breaker_part<racy_breaker, 2>>},
       window_part{"breaker never says stale", 1, run_part<breaker_part<forgiving_breaker, 2>>},
+      window_part{"broadcast looks, then takes", 1, run_part<broadcast_part<racy_broadcast, 2, 2>>},
       window_part{"cache has no sequence", 1, run_part<cache_part<racy_cache<cached_pair>, 2>>},
   };
   return parts;

@@ -26,6 +26,7 @@ std::span<const window_part> bulkhead_parts() noexcept;
 std::span<const window_part> budget_parts() noexcept;
 std::span<const window_part> breaker_parts() noexcept;
 std::span<const window_part> cache_parts() noexcept;
+std::span<const window_part> broadcast_parts() noexcept;
 // Ones with a fault, that the windows must find.
 std::span<const window_part> faulty_parts() noexcept;
 

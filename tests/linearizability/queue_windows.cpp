@@ -9,10 +9,10 @@ namespace holdfast_lin {
 
 std::span<const window_part> queue_parts() noexcept {
   static constexpr std::array parts{
-      window_part{"spsc_queue/1", 60, run_part<spsc_part<1, queue_calls::single>>},
-      window_part{"spsc_queue/2", 75, run_part<spsc_part<2, queue_calls::single>>},
-      window_part{"spsc_queue/4", 60, run_part<spsc_part<4, queue_calls::single>>},
-      window_part{"spsc_queue/16", 50, run_part<spsc_part<16, queue_calls::single>>},
+      window_part{"spsc_queue/1", 35, run_part<spsc_part<1, queue_calls::single>>},
+      window_part{"spsc_queue/2", 45, run_part<spsc_part<2, queue_calls::single>>},
+      window_part{"spsc_queue/4", 35, run_part<spsc_part<4, queue_calls::single>>},
+      window_part{"spsc_queue/16", 30, run_part<spsc_part<16, queue_calls::single>>},
       window_part{"spsc_queue/2 batches", 60, run_part<spsc_part<2, queue_calls::batch>>},
       window_part{"spsc_queue/16 batches", 40, run_part<spsc_part<16, queue_calls::batch>>},
   };

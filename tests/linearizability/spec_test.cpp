@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "breaker_spec.hpp"
+#include "broadcast_spec.hpp"
 #include "budget_spec.hpp"
 #include "cache_spec.hpp"
 #include "history.hpp"
@@ -226,6 +227,43 @@ TEST_CASE("budget: a lost deposit is found, whichever of two that overlap was lo
   wrong.push_back({b::balance(0, 500), 6, 6});
   CHECK(linearizable(empty, right));
   CHECK_FALSE(linearizable(empty, wrong));
+}
+
+// ---- broadcast
+
+TEST_CASE("broadcast: each reader sees each record in its turn", "[linearizability][broadcast]") {
+  using b = broadcast_spec<2, 2>;
+  using holdfast::broadcast_state;
+  const auto got = [](std::size_t who, std::int64_t value) { return b::read(who, broadcast_state::record, value, 0); };
+  const auto nothing = [](std::size_t who) { return b::read(who, broadcast_state::nothing, 0, 0); };
+  CHECK(in_turn(b(), {nothing(0), b::write(5), got(0, 5), nothing(0), got(1, 5), b::write(6), got(1, 6), got(0, 6)}));
+  CHECK_FALSE(in_turn(b(), {b::write(5), nothing(0)}));
+  CHECK_FALSE(in_turn(b(), {b::write(5), got(0, 6)}));
+  CHECK_FALSE(in_turn(b(), {b::write(5), got(0, 5), got(0, 5)}));
+  CHECK_FALSE(in_turn(b(), {b::write(5), b::write(6), got(0, 6)}));
+  CHECK(linearizable(b(), {{b::write(5), 0, 9}, {got(0, 5), 1, 2}, {got(1, 5), 3, 4}}));
+  CHECK(linearizable(b(), {{b::write(5), 0, 9}, {nothing(0), 1, 2}, {got(1, 5), 3, 4}}));
+  CHECK_FALSE(linearizable(b(), {{b::write(5), 0, 9}, {got(0, 5), 1, 2}, {nothing(1), 3, 4}}));
+}
+TEST_CASE("broadcast: what is gone is counted, and no more than that", "[linearizability][broadcast]") {
+  using b = broadcast_spec<2, 2>;
+  using holdfast::broadcast_state;
+  const auto got = [](std::int64_t value) { return b::read(0, broadcast_state::record, value, 0); };
+  const auto gone = [](std::uint64_t missed) { return b::read(0, broadcast_state::overwritten, 0, missed); };
+  const std::vector<operation> five{b::write(1), b::write(2), b::write(3), b::write(4), b::write(5)};
+  const auto then = [&](std::initializer_list<operation> more) {
+    std::vector<operation> all = five;
+    all.insert(all.end(), more);
+    return in_turn(b(), all);
+  };
+  CHECK(then({gone(3), got(4), got(5)}));
+  CHECK(then({gone(4), got(5)}));  // the oldest goes when the next write begins
+  CHECK(then({gone(1), gone(2), got(4)}));
+  CHECK_FALSE(then({gone(5)}));  // the newest is there
+  CHECK_FALSE(then({gone(0)}));
+  CHECK_FALSE(then({got(1)}));
+  CHECK_FALSE(then({gone(2), got(4)}));
+  CHECK_FALSE(in_turn(b(), {b::write(1), gone(1)}));
 }
 
 // ---- cache

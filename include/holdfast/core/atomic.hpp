@@ -97,6 +97,12 @@ class atomic_ref {
   template <std::memory_order O>
     requires mo::for_store<O>
   [[gnu::always_inline]] void store(T value, mo::tag<O>) const noexcept { base_.store(value, O); }
+  // On failure `expected` holds what was seen, read with order F.
+  template <std::memory_order S, std::memory_order F>
+    requires mo::for_load<F>
+  [[gnu::always_inline]] bool compare_exchange_strong(T& expected, T desired, mo::tag<S>, mo::tag<F>) const noexcept {
+    return base_.compare_exchange_strong(expected, desired, S, F);
+  }
 
  private:
   std::atomic_ref<T> base_;

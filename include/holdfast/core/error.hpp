@@ -41,6 +41,14 @@ enum class errc : std::uint16_t {
   not_idempotent = 15,
   callee_threw = 16,
   closed = 17,
+  ring_region = 18,
+  ring_missing = 19,
+  ring_version = 20,
+  ring_machine = 21,
+  ring_capacity = 22,
+  ring_attached = 23,
+  ring_taken_over = 24,
+  ring_corrupt = 25,
 };
 
 // The conditions that people ask about; one for each verdict that is an error.
@@ -67,6 +75,7 @@ constexpr verdict verdict_of(errc code) noexcept {
     case errc::bulkhead_timeout:
     case errc::retry_budget_exhausted:
     case errc::not_idempotent:
+    case errc::ring_attached:
     case errc::closed: return verdict::rejected;
     case errc::deadline_exceeded:
     case errc::deadline_infeasible:
@@ -76,6 +85,13 @@ constexpr verdict verdict_of(errc code) noexcept {
     case errc::attempts_exhausted:
     case errc::fallback_exhausted:
     case errc::callee_threw: return verdict::transient;
+    case errc::ring_region:
+    case errc::ring_missing:
+    case errc::ring_version:
+    case errc::ring_machine:
+    case errc::ring_capacity:
+    case errc::ring_taken_over:
+    case errc::ring_corrupt: return verdict::permanent;
   }
   return verdict::permanent;
 }

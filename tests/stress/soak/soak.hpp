@@ -92,6 +92,7 @@ struct suite {
 };
 
 void play_breaker(run& r);
+void play_broadcast(run& r);
 void play_budget(run& r);
 void play_bulkhead(run& r);
 void play_cache(run& r);

@@ -14,9 +14,10 @@
 
 namespace {
 
-constexpr std::array<soak::suite, 8> suites{{
+constexpr std::array<soak::suite, 9> suites{{
     {"queue", "an item pushed, or popped; items of a batch are also counted as batched", soak::play_queue},
     {"ring", "a record written, or read", soak::play_ring},
+    {"broadcast", "a record written, or a look for one", soak::play_broadcast},
     {"breaker", "an admission, refused or not, a report, or a permit dropped", soak::play_breaker},
     {"budget", "a deposit, or a take, granted or not", soak::play_budget},
     {"bulkhead", "an attempt to enter, granted or not, or a leave", soak::play_bulkhead},

@@ -171,6 +171,20 @@ class atomic_ref {
       object_ = value;
     }
   }
+  template <std::memory_order S, std::memory_order F>
+    requires mo::for_load<F>
+  bool compare_exchange_strong(T& expected, T desired, mo::tag<S>, mo::tag<F>, place at = place::here()) const {
+    if (!model_detail::engine::running()) {
+      const bool same = object_ == expected;
+      (same ? object_ : expected) = same ? desired : object_;
+      return same;
+    }
+    std::uint64_t seen = model_detail::bits_of(expected);
+    const bool done = model_detail::engine::instance().exchange_if(&object_, model_detail::bits_of(object_), seen,
+                                                                   model_detail::bits_of(desired), S, F, false, at);
+    expected = model_detail::value_of<T>(seen);
+    return done;
+  }
 
  private:
   T& object_;
