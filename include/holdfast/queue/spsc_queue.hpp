@@ -57,8 +57,9 @@
 //
 // Watched: with the third parameter `watched` each side counts the calls that were refused to it, and the producer remembers
 // the most items that it saw in the queue: never less than there were, and too many by at most publish_every() - 1 that were
-// already taken and what the consumer has told of and this thread not seen yet. That costs a load of the consumer's position a
-// push. `unwatched`, the default, costs nothing, and has no such functions.
+// already taken and what the consumer has told of and this thread not seen yet. It looks at the consumer's position when, by
+// what it knows, the mark may have to rise: often at first and where the queue is nearly empty, seldom in a stream. `unwatched`,
+// the default, costs nothing, and has no such functions.
 //
 // Method: a ring with 64-bit positions that never wrap in practice (and would wrap correctly). Each side caches the
 // other's position and looks at the other's line only when the cache says full or empty (Lee, Bu, Chandranmenon,

@@ -104,8 +104,12 @@ class spsc_ring {
   }
   void pushed(std::uint64_t next) noexcept {
     if constexpr (Watch::on) {
-      // hint: looked at before the items are published, so it is never behind by one that is gone already
-      producer_.watch.holds(next - pop_pos_.load(mo::relaxed));
+      // By what this side knows there may be more than ever: a look, before the items are there for the other side to take.
+      const std::uint64_t most = slots_.numbers().max_size();
+      if (next - (producer_.end - most) > producer_.watch.most()) {
+        static_cast<void>(see_free(next));
+        producer_.watch.holds(next - (producer_.end - most));
+      }
     }
     // [Q1] release, pairs with [Q2]: the items before `next` are whole
     push_pos_.store(next, mo::release);
@@ -124,9 +128,10 @@ class spsc_ring {
       const std::uint64_t whole = slots_.begin_of_pair(filled);
       consumer_.end = pos < whole ? whole : filled;  // where the positions wrap: filled
     }
-    if (sizeof(T) < cache_line_size && slots_.begins_line(pos) && slots_.deep() &&
-        consumer_.end - pos > slots_type::read_ahead) {
-      prefetch_for_read(slots_.place(pos + slots_type::read_ahead));
+    if constexpr (sizeof(T) < cache_line_size) {
+      if (slots_.begins_line(pos) && slots_.deep() && consumer_.end - pos > slots_type::read_ahead) {
+        prefetch_for_read(slots_.place(pos + slots_type::read_ahead));
+      }
     }
     return true;
   }
