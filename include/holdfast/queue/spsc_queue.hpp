@@ -37,6 +37,8 @@
 // anything). So it is there for a T which `reservable` says yes to: its default constructor does not throw, and its destructor
 // does nothing, so that nothing is to be undone for a slot that is not committed. Another T is made in its slot by
 // try_emplace. peek and release are there for every T.
+// What is saved is the copy, not the lines' way from core to core. Batches of small items gain most; where items fill lines and
+// the ring is large, try_push(span), which asks for lines at the pace at which it fills them, may be the faster way.
 //
 // Exceptions: if T's constructor or assignment throws, the queue is as it was before the call (a batch: as it was after
 // the items that went before); for try_pop that means that the item is still the oldest, in the state in which T's
