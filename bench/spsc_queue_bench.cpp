@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// spsc_queue beside Boost.Lockfree's spsc_queue (capacity at run time: boost; at compile time: boost_fixed) and
+// spsc_queue, in its forms, beside Boost.Lockfree's spsc_queue (capacity at run time: boost; at compile time: boost_fixed) and
 // moodycamel's ReaderWriterQueue (which grows; here by try_enqueue only, so it keeps to the size it was given).
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <span>
 
 #include "holdfast/core/atomic.hpp"
@@ -66,6 +67,24 @@ struct ours {
   bool pop(T& value) { return queue.try_pop(value); }
   std::size_t push(std::span<const T> values) { return queue.try_push(values); }
   std::size_t pop(std::span<T> values) { return queue.try_pop(values); }
+};
+
+// Sized at run time.
+template <class T, std::size_t Capacity>
+struct ours_sized {
+  using item = T;
+  holdfast::spsc_queue<T> queue{Capacity, std::pmr::new_delete_resource()};
+  bool push(const T& value) { return queue.try_push(value); }
+  bool pop(T& value) { return queue.try_pop(value); }
+  std::size_t push(std::span<const T> values) { return queue.try_push(values); }
+  std::size_t pop(std::span<T> values) { return queue.try_pop(values); }
+};
+template <class T, std::size_t Capacity>
+struct ours_watched {
+  using item = T;
+  holdfast::spsc_queue<T, Capacity, holdfast::watched> queue{};
+  bool push(const T& value) { return queue.try_push(value); }
+  bool pop(T& value) { return queue.try_pop(value); }
 };
 
 #if HAS_BOOST
@@ -172,6 +191,46 @@ void batches(benchmark::State& state) {
         for (std::size_t i = 0; i < count; ++i) wrong += is(items[i], next++) ? 0U : 1U;
         done += count;
         if (count == 0) wait();
+      }
+    }
+    regime.mark();
+    state.SetItemsProcessed(static_cast<std::int64_t>(next));
+    if (wrong != 0) bench::fail(state, "an item was lost, doubled or out of order");
+  }
+  regime.report();
+}
+
+// The same numbers, written and checked in their slots. It is the method that is measured: the other rows copy.
+template <class Contender>
+void batches_in_place(benchmark::State& state) {
+  constexpr std::size_t size = 32;
+  const bench::pinned pin(state);
+  bench::regime regime(state);
+  auto& queue = shared<Contender, 1>::queues[0]->queue;
+  std::uint64_t next = 0;
+  regime.mark();
+  if (state.thread_index() == 0) {
+    for (auto _ : state) {
+      bench::waiter wait(bench::waiter::manner::patient);
+      for (std::size_t done = 0; done < size;) {
+        const auto slots = queue.reserve(size - done);
+        for (auto& item : slots) number(item, next++);
+        queue.commit(slots.size());
+        done += slots.size();
+        if (slots.empty()) wait();
+      }
+    }
+    regime.mark();
+  } else {
+    std::uint64_t wrong = 0;
+    for (auto _ : state) {
+      bench::waiter wait(bench::waiter::manner::patient);
+      for (std::size_t done = 0; done < size;) {
+        const auto items = queue.peek(size - done);
+        for (const auto& item : items) wrong += is(item, next++) ? 0U : 1U;
+        queue.release(items.size());
+        done += items.size();
+        if (items.empty()) wait();
       }
     }
     regime.mark();
@@ -290,6 +349,11 @@ void batch_items(const char* name) {
 [[maybe_unused]] const bool registered = [] {
   single_items<ours>("holdfast");
   batch_items<ours>("holdfast");
+  single_items<ours_sized>("holdfast_sized");
+  batch_items<ours_sized>("holdfast_sized");
+  single_items<ours_watched>("holdfast_watched");
+  two_threads<ours<word, 1024>>("u64_1024_batch32", "holdfast_in_place", batches_in_place<ours<word, 1024>>);
+  two_threads<ours<line, 1024>>("line64_1024_batch32", "holdfast_in_place", batches_in_place<ours<line, 1024>>);
 #if HAS_BOOST
   single_items<boost_run_time>("boost");
   batch_items<boost_run_time>("boost");

@@ -3,9 +3,11 @@
 // watched. What a header excepts (a thread's first call, a wake-up by a warning) is done before or left out.
 #include "support/hot_path.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -66,6 +68,36 @@ TEST_CASE("spsc_queue pushes and pops, one and many, full and empty, on a quiet 
   CHECK(pushed == popped);
   CHECK(pushed > 64U * rounds);
   CHECK(refused == 2U * rounds);
+}
+
+TEST_CASE("spsc_queue is written and read in place, watched or sized at run time, on a quiet path", "[alloc][hot]") {
+  const auto watched_queue = std::make_unique<spsc_queue<std::uint64_t, 64, watched>>();
+  spsc_queue<std::uint64_t> sized(64, std::pmr::new_delete_resource());
+  const auto use = [](auto& queue) {
+    std::uint64_t moved = 0;
+    for (int i = 0; i < rounds; ++i) {
+      for (std::span<std::uint64_t> run; !(run = queue.reserve(9)).empty();) {
+        std::fill(run.begin(), run.end(), 7U);
+        queue.commit(run.size());
+      }
+      for (std::span<std::uint64_t> run; !(run = queue.peek(5)).empty();) {
+        moved += run[0] / 7 * run.size();
+        queue.release(run.size());
+      }
+      std::uint64_t one = 0;
+      if (queue.try_push(one) && queue.try_pop(one)) ++moved;
+    }
+    return moved;
+  };
+  std::uint64_t moved = 0;
+  std::uint64_t counted = 0;
+  {
+    const hot_path_scope scope("spsc_queue, in place");
+    moved = use(*watched_queue) + use(sized);
+    counted = watched_queue->refused_pushes() + watched_queue->refused_pops() + watched_queue->high_water();
+  }
+  CHECK(moved > 2U * 64U * rounds);
+  CHECK(counted > 2U * rounds);
 }
 
 TEMPLATE_TEST_CASE(

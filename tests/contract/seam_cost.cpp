@@ -30,19 +30,23 @@ struct hand_queue {
   alignas(128) std::byte storage[slots * sizeof(std::uint64_t)];
 
   std::byte* place(std::uint64_t at) { return storage + (at & (slots - 1)) * sizeof(std::uint64_t); }
-  bool push(std::uint64_t value) {
-    const std::uint64_t at = push_pos.load(std::memory_order_relaxed);
+  static bool begins_line(std::uint64_t at) { return (at & (line - 1)) == 0; }
+  bool has_free(std::uint64_t at) {
     if (at == push_end) [[unlikely]] {
       push_end = pop_pos.load(std::memory_order_acquire) + most;
       if (push_end == at) return false;
     }
-    if ((at & (line - 1)) == 0) holdfast::prefetch_for_write(place(at + 8 * line), sizeof value);
+    if (begins_line(at)) holdfast::prefetch_for_write(place(at + 8 * line), sizeof(std::uint64_t));
+    return true;
+  }
+  bool push(std::uint64_t value) {
+    const std::uint64_t at = push_pos.load(std::memory_order_relaxed);
+    if (!has_free(at)) return false;
     ::new (static_cast<void*>(place(at))) std::uint64_t(value);
     push_pos.store(at + 1, std::memory_order_release);
     return true;
   }
-  bool pop(std::uint64_t& out) {
-    const std::uint64_t at = pos;
+  bool has_item(std::uint64_t at) {
     if (at == pop_end) [[unlikely]] {
       const std::uint64_t filled = push_pos.load(std::memory_order_acquire);
       if (filled == at) {
@@ -50,9 +54,14 @@ struct hand_queue {
         return false;
       }
       const std::uint64_t whole = filled & ~(2 * line - 1);
-      pop_end = whole - at - 1 < slots ? whole : filled;
+      pop_end = at < whole ? whole : filled;
     }
-    if ((at & (line - 1)) == 0 && pop_end - at > 4 * line) holdfast::prefetch_for_read(place(at + 4 * line));
+    if (begins_line(at) && pop_end - at > 4 * line) holdfast::prefetch_for_read(place(at + 4 * line));
+    return true;
+  }
+  bool pop(std::uint64_t& out) {
+    const std::uint64_t at = pos;
+    if (!has_item(at)) return false;
     out = *std::launder(reinterpret_cast<std::uint64_t*>(place(at)));
     pos = at + 1;
     if (((at + 1) & (group - 1)) == 0) pop_pos.store(at + 1, std::memory_order_release);

@@ -43,6 +43,15 @@ std::uint64_t through_wrap(std::uint64_t first, std::uint64_t& wrong) {
       const bool one_more = queue->try_push(in);
       in += one_more ? 1U : 0U;
       wrong += !one_more && in - out < Capacity ? 1U : 0U;
+      const std::span<std::uint64_t> run = queue->reserve(n);
+      for (std::uint64_t& slot : run) slot = in++;
+      queue->commit(run.size());
+      wrong += run.empty() && in - out < Capacity ? 1U : 0U;
+    } else if (random() % 3 == 0) {
+      const std::span<std::uint64_t> run = queue->peek(n);
+      wrong += run.empty() && in != out ? 1U : 0U;
+      for (const std::uint64_t value : run) take(value);
+      queue->release(run.size());
     } else if (random() % 2 == 0) {
       const std::size_t popped = queue->try_pop(std::span(some.data(), n));
       for (std::size_t i = 0; i < popped; ++i) take(some[i]);

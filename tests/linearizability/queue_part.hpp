@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
-// queue_part: windows of one producer and one consumer of an spsc_queue, by single items, by batches, or both.
+// queue_part: windows of one producer and one consumer of an spsc_queue, by single items, by batches, or in their slots.
 //
 // A batch is what the header says it is, "as many as fit, from the front": the chain of its single pushes, and after them
 // one that is refused if it took less than all. consume_all first sees how many there are, and then pops them. Between
 // the links of a chain there is no fence, so a batch is held to what a queue of acquires and releases can promise
-// (refusals::as_known); between single calls the stamps are fences, so they are held to the exact queue.
+// (refusals::as_known); between single calls the stamps are fences, so they are held to the exact queue. A reserve with its
+// commit, and a peek with its release, are such chains as well, but a run may also be short where the slots end; only an empty
+// one is a refusal.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -17,11 +20,12 @@
 #include "holdfast/queue/spsc_queue.hpp"
 
 #include "queue_spec.hpp"
+#include "support/sized_queue.hpp"
 #include "windows.hpp"
 
 namespace holdfast_lin {
 
-enum class queue_calls : std::uint8_t { single, batch };
+enum class queue_calls : std::uint8_t { single, batch, in_place };
 
 template <class Queue, std::size_t Capacity, std::size_t Max, queue_calls Calls>
 class queue_part {
@@ -49,7 +53,9 @@ class queue_part {
       for (int i = 0; i < 3; ++i) {
         const std::uint64_t bits = random();
         const std::size_t count = 1 + bits % 3;
-        if (thread == 0) {
+        if constexpr (Calls == queue_calls::in_place) {
+          thread == 0 ? write(made, clock, count) : read(made, clock, count);
+        } else if (thread == 0) {
           push_many(made, clock, count);
         } else if (bits >> 8U & 1U) {
           pop_many(made, clock, count);
@@ -87,6 +93,31 @@ class queue_part {
     });
     for (std::size_t i = 1; i < count && i <= taken; ++i) made.chain(spec::push(items[i], taken > i));
   }
+  void write(recorder& made, const stamp_clock& clock, std::size_t count) {
+    const std::int64_t first = next_;
+    std::size_t taken = 0;
+    made.record(clock, [&] {
+      const std::span<std::int64_t> run = queue_->reserve(count);
+      taken = run.size();
+      for (std::int64_t& item : run) item = next_++;
+      queue_->commit(taken);
+      return spec::push(first, taken > 0);
+    });
+    if (taken == 0) ++next_;
+    for (std::size_t i = 1; i < taken; ++i) made.chain(spec::push(first + static_cast<std::int64_t>(i), true));
+  }
+  void read(recorder& made, const stamp_clock& clock, std::size_t count) {
+    std::array<std::int64_t, 3> items{};
+    std::size_t taken = 0;
+    made.record(clock, [&] {
+      const std::span<std::int64_t> run = queue_->peek(count);
+      taken = run.size();
+      std::copy(run.begin(), run.end(), items.begin());
+      queue_->release(taken);
+      return spec::pop(taken > 0, items[0]);
+    });
+    for (std::size_t i = 1; i < taken; ++i) made.chain(spec::pop(true, items[i]));
+  }
   void pop_many(recorder& made, const stamp_clock& clock, std::size_t count) {
     std::array<std::int64_t, 3> items{};
     std::size_t taken = 0;
@@ -112,6 +143,9 @@ class queue_part {
   std::int64_t next_ = 1;  // the producer's
 };
 
+template <std::size_t Capacity, queue_calls Calls>
+using sized_part = queue_part<test_support::sized_queue<std::int64_t, Capacity>, Capacity,
+                              holdfast::spsc_queue<std::int64_t, Capacity>::max_size(), Calls>;
 template <std::size_t Capacity, queue_calls Calls>
 using spsc_part = queue_part<holdfast::spsc_queue<std::int64_t, Capacity>, Capacity,
                              holdfast::spsc_queue<std::int64_t, Capacity>::max_size(), Calls>;

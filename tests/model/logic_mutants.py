@@ -19,6 +19,7 @@ A mutant whose text is not there any more, that does not compile, or that no sce
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -51,6 +52,7 @@ def build_and_run(options, compiler, number, mutant):
     if text.count(old) != 1:
         return "STALE", f"its text stands {text.count(old)} times in {mutant['file']}"
     work = options.work / f"{number:02}"
+    shutil.rmtree(work, ignore_errors=True)  # a header of an earlier run would stand in the way of the library's own
     overlay = work / "include"
     changed = text.replace(old, new)
     sources = [options.source / "tests/model" / f"{part}_model.cpp" for part in mutant["parts"]]

@@ -10,6 +10,7 @@
 
 #include "holdfast/queue/spsc_queue.hpp"
 
+#include "model/deeds.hpp"
 #include "model/engine/scenario.hpp"
 
 using namespace holdfast;
@@ -18,32 +19,6 @@ using namespace holdfast_model;
 namespace {
 
 using item = plain<int>;
-
-constexpr std::uint64_t just_before_wrap = ~std::uint64_t{0};  // the position after it is 0
-
-// What one side has done, and how much of that is known to whoever asks.
-class deeds {
- public:
-  void begins() { before_ = now(); }
-  // Of a batch the first is known to whoever knows of anything in it; the others, at the latest, to whoever knows of the
-  // next deed.
-  void done(std::size_t count = 1) {
-    for (std::size_t i = 0; i < count; ++i) each_[count_++] = i == 0 ? before_ : now();
-  }
-  [[nodiscard]] unsigned count() const { return count_; }
-  [[nodiscard]] unsigned known() const {
-    unsigned n = 0;
-    for (unsigned i = 0; i < count_; ++i) {
-      if (happened_before_now(each_[i])) ++n;
-    }
-    return n;
-  }
-
- private:
-  moment before_{};
-  std::array<moment, 32> each_{};
-  unsigned count_ = 0;
-};
 
 // A queue and what its header promises of it: first in, first out; refused only for a reason.
 template <class Queue>

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -12,8 +13,10 @@
 #include "holdfast/queue/spsc_queue.hpp"
 
 #include "support/catch.hpp"
+#include "support/sized_queue.hpp"
 
 using holdfast::spsc_queue;
+using test_support::sized_queue;
 namespace mo = holdfast::mo;
 
 namespace {
@@ -161,6 +164,101 @@ TEMPLATE_TEST_CASE_SIG("batches arrive once, whole and in order", "[spsc_queue][
           ++result.received;
         }
       }));
+}
+
+TEMPLATE_TEST_CASE("items written and read in place arrive once, whole and in order", "[spsc_queue][stress]",
+                   (spsc_queue<whole<1>, 1>), (spsc_queue<whole<1>, 4>), (spsc_queue<whole<1>, 1024>),
+                   (spsc_queue<whole<8>, 64>), (spsc_queue<whole<9>, 16>), (sized_queue<whole<1>, 256>)) {
+  using T = typename TestType::value_type;
+  const auto queue = std::make_unique<TestType>(~std::uint64_t{0} - 1000);
+  check(run(
+      *queue,
+      [&](std::uint64_t next) {
+        const std::uint64_t left = items_for(TestType::capacity()) - next;
+        const std::span<T> slots =
+            queue->reserve(static_cast<std::size_t>(std::min<std::uint64_t>(next % 32 + 1, left)));
+        for (std::size_t i = 0; i < slots.size(); ++i) slots[i] = T(next + i);
+        const std::size_t first = slots.size() / 2;  // the rest is committed by itself, or now and then forgotten
+        queue->commit(first);
+        if (first != 0 && next % 7 == 0) return first;
+        queue->commit(slots.size() - first);
+        return slots.size();
+      },
+      [&](outcome& result) {
+        const std::span<T> items = queue->peek(result.received % 19 + 1);
+        for (std::size_t i = 0; i < items.size(); ++i) {
+          if (!(items[i] == T(result.received + i))) ++result.wrong;
+          items[i] = T();  // the slot is the consumer's until it is released
+        }
+        const std::size_t done = result.received % 5 == 0 ? (items.size() + 1) / 2 : items.size();
+        queue->release(done);
+        result.received += done;
+        // What is left was spoilt: it is looked at no more.
+        for (std::size_t i = done; i < items.size(); ++i) {
+          T rest;
+          if (!queue->try_pop(rest) || !(rest == T())) ++result.wrong;
+          ++result.received;
+        }
+      }));
+}
+
+TEMPLATE_TEST_CASE("a queue sized at run time hands over as one that the compiler sized", "[spsc_queue][stress]",
+                   (sized_queue<whole<1>, 1>), (sized_queue<whole<1>, 64>), (sized_queue<whole<9>, 1024>)) {
+  using T = typename TestType::value_type;
+  const auto queue = std::make_unique<TestType>();
+  check(run(
+      *queue, [&](std::uint64_t next) { return queue->try_push(T(next)) ? 1U : 0U; },
+      [&](outcome& result) {
+        T item;
+        if (!queue->try_pop(item)) return;
+        if (!(item == T(result.received))) ++result.wrong;
+        ++result.received;
+      }));
+}
+
+TEST_CASE("a watched queue counts what each side saw, while others read the counts", "[spsc_queue][stress]") {
+  const auto queue = std::make_unique<spsc_queue<whole<1>, 16, holdfast::watched>>();
+  std::uint64_t refused_pushes = 0;
+  std::uint64_t refused_pops = 0;
+  holdfast::atomic<bool> over{false};
+  std::uint64_t shrunk = 0;
+  std::thread observer([&] {
+    std::uint64_t pushes = 0;
+    std::uint64_t pops = 0;
+    std::size_t most = 0;
+    // hint: only says that the others have ended
+    while (!over.load(mo::relaxed)) {
+      if (queue->refused_pushes() < pushes || queue->refused_pops() < pops || queue->high_water() < most) ++shrunk;
+      pushes = queue->refused_pushes();
+      pops = queue->refused_pops();
+      most = queue->high_water();
+      std::this_thread::yield();
+    }
+  });
+  check(run(
+      *queue,
+      [&](std::uint64_t next) {
+        if (queue->try_push(whole<1>(next))) return 1U;
+        ++refused_pushes;
+        return 0U;
+      },
+      [&](outcome& result) {
+        whole<1> item;
+        if (!queue->try_pop(item)) {
+          ++refused_pops;
+          return;
+        }
+        if (!(item == whole<1>(result.received))) ++result.wrong;
+        ++result.received;
+      }));
+  // hint: only says that the others have ended
+  over.store(true, mo::relaxed);
+  observer.join();
+  CHECK(shrunk == 0);
+  CHECK(queue->refused_pushes() == refused_pushes);
+  CHECK(queue->refused_pops() == refused_pops);
+  CHECK(queue->high_water() >= 1);
+  CHECK(queue->high_water() <= queue->max_size());
 }
 
 TEST_CASE("owning items pass from thread to thread without a leak or a double end", "[spsc_queue][stress]") {

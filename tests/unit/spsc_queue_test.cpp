@@ -14,8 +14,10 @@
 #include "holdfast/queue/bounded_queue.hpp"
 
 #include "support/catch.hpp"
+#include "support/sized_queue.hpp"
 
 using holdfast::spsc_queue;
+using test_support::sized_queue;
 
 namespace {
 
@@ -475,9 +477,14 @@ TEST_CASE("a batch copied from constant items leaves them whole", "[spsc_queue]"
 }
 
 // The queue against the plainest queue there is, with every operation in random order and at every phase of the ring.
-TEMPLATE_TEST_CASE_SIG("any sequence of operations does what a deque with a limit does", "[spsc_queue]",
-                       ((typename T, std::size_t Capacity), T, Capacity), (std::uint64_t, 1), (std::uint64_t, 2),
-                       (std::uint64_t, 16), (std::uint64_t, 256), (line, 64), (std::string, 32)) {
+TEMPLATE_TEST_CASE("any sequence of operations does what a deque with a limit does", "[spsc_queue]",
+                   (spsc_queue<std::uint64_t, 1>), (spsc_queue<std::uint64_t, 2>), (spsc_queue<std::uint64_t, 16>),
+                   (spsc_queue<std::uint64_t, 256>), (spsc_queue<line, 64>), (spsc_queue<std::string, 32>),
+                   (sized_queue<std::uint64_t, 1>), (sized_queue<std::uint64_t, 16>), (sized_queue<std::uint64_t, 512>),
+                   (sized_queue<line, 64>), (sized_queue<std::string, 32>),
+                   (spsc_queue<std::uint64_t, 32, holdfast::watched>)) {
+  using T = typename TestType::value_type;
+  constexpr std::size_t Capacity = TestType::capacity();
   const auto make = [](std::uint64_t n) -> T {
     if constexpr (std::is_same_v<T, std::string>) {
       return std::to_string(n) + " with a tail that is longer than a small string";
@@ -497,7 +504,7 @@ TEMPLATE_TEST_CASE_SIG("any sequence of operations does what a deque with a limi
     }
   };
   for (const std::uint64_t first : {std::uint64_t{0}, just_before_wrap, just_before_32_bits}) {
-    const auto owner = std::make_unique<spsc_queue<T, Capacity>>(first);
+    const auto owner = std::make_unique<TestType>(first);
     auto& queue = *owner;
     std::deque<std::uint64_t> oracle;
     std::uint64_t next = 0;
@@ -507,7 +514,7 @@ TEMPLATE_TEST_CASE_SIG("any sequence of operations does what a deque with a limi
       random ^= random >> 7U;
       random ^= random << 17U;
       const std::size_t count = (random >> 32U) % (Capacity + 3);
-      switch (random % 7) {
+      switch (random % 11) {
         case 0:
         case 1: {
           const bool pushed = queue.try_push(make(next));
@@ -543,6 +550,31 @@ TEMPLATE_TEST_CASE_SIG("any sequence of operations does what a deque with a limi
             REQUIRE(same(out[i], oracle.front()));
             oracle.pop_front();
           }
+          break;
+        }
+        case 6:
+        case 7: {
+          if constexpr (TestType::reservable) {
+            const std::span<T> run = queue.reserve(count);
+            if (count != 0 && oracle.size() < queue.capacity()) REQUIRE(!run.empty());
+            REQUIRE(run.size() <= count);
+            REQUIRE(oracle.size() + run.size() <= queue.max_size());
+            const std::size_t committed = random % 5 == 0 ? run.size() / 2 : run.size();
+            for (std::size_t i = 0; i < run.size(); ++i) run[i] = make(next + i);
+            queue.commit(committed);
+            for (std::size_t i = 0; i < committed; ++i) oracle.push_back(next++);
+          }
+          break;
+        }
+        case 8:
+        case 9: {
+          const std::span<T> run = queue.peek(count);
+          REQUIRE(run.empty() == (oracle.empty() || count == 0));
+          REQUIRE(run.size() <= std::min(count, oracle.size()));
+          for (std::size_t i = 0; i < run.size(); ++i) REQUIRE(same(run[i], oracle[i]));
+          const std::size_t released = random % 5 == 0 ? run.size() / 2 : run.size();
+          queue.release(released);
+          oracle.erase(oracle.begin(), oracle.begin() + static_cast<std::ptrdiff_t>(released));
           break;
         }
         default: {

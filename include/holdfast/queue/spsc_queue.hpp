@@ -5,12 +5,19 @@
 //   try_push           producer   wait-free   O(1)   never       false, the value is still the caller's
 //   try_emplace        producer   wait-free   O(1)   never       false, the arguments are untouched
 //   try_push(span)     producer   wait-free   O(n)   never       count < n, the rest is still the caller's
+//   reserve(n)         producer   wait-free   O(n)   never       an empty span: full, or n is 0
+//   commit(n)          producer   wait-free   O(n)   never       (asserted: so many are reserved)
 //   try_pop(out)       consumer   wait-free   O(1)   never       false, `out` is as it was
 //   try_pop()          consumer   wait-free   O(1)   never       an empty optional
 //   try_pop(span)      consumer   wait-free   O(n)   never       count < n, the rest of the span is as it was
+//   peek(n)            consumer   wait-free   O(1)   never       an empty span: empty, or n is 0
+//   release(n)         consumer   wait-free   O(n)   never       (asserted: so many are peeked)
 //   consume_all(fn)    consumer   wait-free   O(n)   never       0; takes what was there when it was called, not more
 //   size_approx        anyone     wait-free   O(1)   never       -
 //   capacity           anyone     wait-free   O(1)   never       -
+//   refused_pushes, refused_pops, high_water
+//                      anyone     wait-free   O(1)   never       (only with Watch = watched)
+//   constructor        -          -           O(1)   see Memory  (asserted: what validate() refuses)
 //
 // (Wait-free and O(n) as far as T's own constructors and `fn` are.) A push is refused only if at least capacity() items
 // are in the queue; a pop is refused only if the queue was empty. Neither is ever refused by chance. Both are meant as far
@@ -18,6 +25,20 @@
 // it, may not count yet. So a producer that pushes and then is refused, and a consumer that pops and then is refused, may
 // both be right at the same time; who wants to go to sleep on a refusal puts a seq_cst fence before a last look. The queue
 // may hold up to max_size() items: the consumer tells of freed slots in groups, so the producer may count a few slots twice.
+//
+// Without a copy. reserve(n) gives the next free slots in one run, commit(n) publishes the first n of them; peek(n) gives the
+// oldest items in one run, release(n) destroys the first n of them and frees their slots. A run is shorter than asked for only
+// where there is no more, or where the slots end and begin again (a queue whose batches have one size that is a power of two
+// never meets that end inside of one). What is left of a run after a commit or a release may be committed or released by
+// further calls. Until it is committed a reservation is nobody's business: the next reserve, try_push or try_emplace takes the
+// same slots and so forgets it. In the same way a try_pop, consume_all or peek forgets what was peeked; the items are still
+// there. A commit or a release after that is a programmer's error, asserted.
+// What reserve gives are items, made by T's default constructor (for numbers and the like that is no work, and they hold
+// anything). So it is there for a T which `reservable` says yes to: its default constructor does not throw, and its destructor
+// does nothing, so that nothing is to be undone for a slot that is not committed. Another T is made in its slot by
+// try_emplace. peek and release are there for every T.
+// What is saved is the copy, not the lines' way from core to core. Batches of small items gain most; where items fill lines and
+// the ring is large, try_push(span), which asks for lines at the pace at which it fills them, may be the faster way.
 //
 // Exceptions: if T's constructor or assignment throws, the queue is as it was before the call (a batch: as it was after
 // the items that went before); for try_pop that means that the item is still the oldest, in the state in which T's
@@ -29,9 +50,18 @@
 // producer, or an mpmc_queue), not for records of variable length (record_ring), not between processes, and not where
 // the number of waiting items has no limit (moodycamel::ReaderWriterQueue grows).
 //
-// Memory: the slots are inside the object: slot_count() * sizeof(T), plus eight lines for the positions. Up to 8
+// Memory: spsc_queue<T, Capacity> has its slots inside: slot_count() * sizeof(T), plus eight lines for the positions. Up to 8
 // items slot_count() is Capacity; above it is twice that, the price of the lazy position below. It does not go on the
-// stack of a small thread; it has an address that others know, so it is neither copied nor moved.
+// stack of a small thread. spsc_queue<T> takes a capacity, a power of two, and storage_bytes(capacity) bytes, aligned to
+// storage_alignment(): the caller's, or of a memory resource, asked once and given back by the destructor (a resource that
+// throws does so out of the constructor, and nothing is left of the queue). validate() names what is wrong with them before.
+// Either form has an address that others know, so it is neither copied nor moved.
+//
+// Watched: with the third parameter `watched` each side counts the calls that were refused to it, and the producer remembers
+// the most items that it saw in the queue: never less than there were, and too many by at most publish_every() - 1 that were
+// already taken and what the consumer has told of and this thread not seen yet. It looks at the consumer's position when, by
+// what it knows, the mark may have to rise: often at first and where the queue is nearly empty, seldom in a stream. `unwatched`,
+// the default, costs nothing, and has no such functions.
 //
 // Method: a ring with 64-bit positions that never wrap in practice (and would wrap correctly). Each side caches the
 // other's position and looks at the other's line only when the cache says full or empty (Lee, Bu, Chandranmenon,
@@ -51,56 +81,81 @@
 // Proof: model/spsc_queue_model.cpp (every execution of small cases: order, refusals, the wrap, deaths),
 // unit/spsc_queue_test.cpp (each line above by name), stress/spsc_queue_stress.cpp (order and count between threads,
 // under ThreadSanitizer), linearizability/queue_windows.cpp (every answer, refusals above all),
-// bench/spsc_queue_bench.cpp.
+// contract/seam_cost.py (not an instruction more than by hand), bench/spsc_queue_bench.cpp.
 #pragma once
 
 #include <algorithm>
 #include <bit>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <memory_resource>
 #include <new>
 #include <optional>
 #include <span>
 #include <type_traits>
 #include <utility>
 
-#include "holdfast/core/atomic.hpp"
+#include "holdfast/core/option_error.hpp"
 #include "holdfast/core/prefetch.hpp"
 #include "holdfast/queue/bounded_queue.hpp"
+#include "holdfast/queue/queue_watch.hpp"
+#include "holdfast/queue/spsc_ring.hpp"
 
 namespace holdfast {
 
-template <class T, std::size_t Capacity>
+template <class T, std::size_t Capacity = std::dynamic_extent, queue_watch Watch = unwatched>
 class spsc_queue {
-  static_assert(std::has_single_bit(Capacity),
+  static constexpr bool fixed = Capacity != std::dynamic_extent;
+  static_assert(!fixed || std::has_single_bit(Capacity),
                 "spsc_queue: Capacity is a power of two, so that a slot is found by a mask");
   static_assert(std::is_object_v<T> && !std::is_const_v<T> && !std::is_array_v<T>, "spsc_queue: T is an object type");
   static_assert(std::is_nothrow_destructible_v<T>, "spsc_queue: T's destructor must not throw");
 
-  // How many items the consumer takes before it tells the producer.
-  static constexpr std::size_t group = Capacity < 16 ? 1 : Capacity / 8;
-  static constexpr std::size_t slots = std::bit_ceil(Capacity + group - 1);
-  static constexpr std::size_t spacing = 2 * cache_line_size;
+  using ring_type = spsc_ring<T, Capacity, Watch>;
+  using slots_type = typename ring_type::slots_type;
 
  public:
   using value_type = T;
   static constexpr callers producers = callers::one;
   static constexpr callers consumers = callers::one;
+  // May be written in place: an item that was reserved and is not committed leaves nothing to undo.
+  static constexpr bool reservable = std::is_nothrow_default_constructible_v<T> && std::is_trivially_destructible_v<T>;
 
-  spsc_queue() noexcept : spsc_queue(0) {}
+  spsc_queue() noexcept requires fixed : spsc_queue(0) {}
   // Starts the positions at `first`, so that a test can stand just before they wrap. Of no use otherwise.
-  explicit spsc_queue(std::uint64_t first) noexcept
-      : producer_{first + max_size()}, push_pos_(first), pop_pos_(first), consumer_{first, first} {}
+  explicit spsc_queue(std::uint64_t first) noexcept requires fixed : ring_(first) {}
+  // In the caller's storage, which outlives the queue and is used by nobody else.
+  spsc_queue(std::size_t capacity, std::span<std::byte> storage, std::uint64_t first = 0) noexcept requires(!fixed)
+      : ring_(first, capacity, storage) {}
+  // In memory that is asked for here and given back by the destructor.
+  spsc_queue(std::size_t capacity, std::pmr::memory_resource* memory, std::uint64_t first = 0) requires(!fixed)
+      : ring_(first, capacity, memory) {}
   spsc_queue(const spsc_queue&) = delete;
   spsc_queue& operator=(const spsc_queue&) = delete;
   ~spsc_queue() {
     if constexpr (!std::is_trivially_destructible_v<T>) {
-      // own: both threads have stopped, and whoever destroys has seen them stop
-      const std::uint64_t end = push_pos_.load(mo::relaxed);
-      for (std::uint64_t at = consumer_.pos; at != end; ++at) std::destroy_at(item(at));
+      // Both threads have stopped, and whoever destroys has seen them stop.
+      const std::uint64_t end = ring_.push_pos();
+      for (std::uint64_t at = ring_.pop_pos(); at != end; ++at) std::destroy_at(item(at));
     }
+  }
+
+  // What the constructors of spsc_queue<T> ask for, and what is wrong with what they are given.
+  [[nodiscard]] static constexpr std::size_t storage_bytes(std::size_t capacity) noexcept requires(!fixed) {
+    return slots_type::bytes_for(capacity);
+  }
+  [[nodiscard]] static constexpr std::size_t storage_alignment() noexcept requires(!fixed) {
+    return slots_type::alignment;
+  }
+  [[nodiscard]] static constexpr option_error validate(std::size_t capacity) noexcept requires(!fixed) {
+    return slots_type::validate(capacity);
+  }
+  [[nodiscard]] static option_error validate(std::size_t capacity, std::span<const std::byte> storage) noexcept
+      requires(!fixed) {
+    return slots_type::validate(capacity, storage);
   }
 
   // ---- the producer's side
@@ -118,16 +173,10 @@ class spsc_queue {
   template <class... Args>
     requires std::constructible_from<T, Args...>
   [[nodiscard]] bool try_emplace(Args&&... args) noexcept(std::is_nothrow_constructible_v<T, Args...>) {
-    // own: only the producer writes it
-    const std::uint64_t pos = push_pos_.load(mo::relaxed);
-    if (pos == producer_.end) [[unlikely]] {
-      if (see_free(pos) == 0) return false;
-    }
-    if constexpr (deep) {
-      if (begins_line(pos)) prefetch_for_write(place(pos + write_ahead), sizeof(T));
-    }
+    const std::uint64_t pos = ring_.push_pos();
+    if (!ring_.has_free(pos)) return refused_push();
     ::new (static_cast<void*>(place(pos))) T(std::forward<Args>(args)...);  // if it throws, nothing is published
-    publish_pushed(pos + 1);
+    ring_.pushed(pos + 1);
     return true;
   }
 
@@ -142,42 +191,52 @@ class spsc_queue {
     return push_many(values.data(), values.size(), [](const T& from) -> const T& { return from; });
   }
 
+  // The next free slots in one run, at most n, to be written in place.
+  [[nodiscard]] std::span<T> reserve(std::size_t n) noexcept requires reservable {
+    const std::uint64_t pos = ring_.push_pos();
+    const std::size_t run = ring_.slots().run(pos, n);
+    const std::size_t count = std::min(run, ring_.free_slots(pos, run));
+    ring_.reserved().show(pos, count);
+    if (count == 0) {
+      if (n != 0) refused_push();
+      return {};
+    }
+    std::uninitialized_default_construct_n(reinterpret_cast<T*>(place(pos)), count);
+    return {item(pos), count};
+  }
+  // Publishes the first n of what is reserved.
+  void commit(std::size_t n) noexcept requires reservable {
+    const std::uint64_t pos = ring_.push_pos();
+    ring_.reserved().use(pos, n);
+    ring_.pushed(pos + n);
+    ask_for_slots(pos + n, n);
+  }
+
   // ---- the consumer's side
 
   [[nodiscard]] bool try_pop(T& out) noexcept(
       std::is_nothrow_move_assignable_v<T>) requires std::is_move_assignable_v<T> {
-    const std::uint64_t pos = consumer_.pos;
-    if (pos == consumer_.end) [[unlikely]] {
-      const std::uint64_t filled = see_filled(pos);
-      if (filled == pos) return false;
-      consumer_.end = behind_producer(pos, filled);
-    }
-    if constexpr (deep && sizeof(T) < cache_line_size) {
-      if (begins_line(pos) && consumer_.end - pos > read_ahead) prefetch_for_read(place(pos + read_ahead));
-    }
+    const std::uint64_t pos = ring_.pop_pos();
+    if (!ring_.has_item(pos)) return refused_pop();
     T* const from = item(pos);
     out = std::move(*from);  // if it throws, the item is still the oldest
     std::destroy_at(from);
-    take_one(pos);
+    ring_.popped_one(pos);
     return true;
   }
 
   // For a T that cannot be assigned to.
   [[nodiscard]] std::optional<T> try_pop() noexcept(
       std::is_nothrow_move_constructible_v<T>) requires std::move_constructible<T> {
-    const std::uint64_t pos = consumer_.pos;
-    if (pos == consumer_.end) [[unlikely]] {
-      const std::uint64_t filled = see_filled(pos);
-      if (filled == pos) return std::nullopt;
-      consumer_.end = behind_producer(pos, filled);
-    }
-    if constexpr (deep && sizeof(T) < cache_line_size) {
-      if (begins_line(pos) && consumer_.end - pos > read_ahead) prefetch_for_read(place(pos + read_ahead));
+    const std::uint64_t pos = ring_.pop_pos();
+    if (!ring_.has_item(pos)) {
+      refused_pop();
+      return std::nullopt;
     }
     T* const from = item(pos);
     std::optional<T> out(std::move(*from));  // if it throws, the item is still the oldest
     std::destroy_at(from);
-    take_one(pos);
+    ring_.popped_one(pos);
     return out;
   }
 
@@ -186,26 +245,27 @@ class spsc_queue {
       std::is_nothrow_move_assignable_v<T>) requires std::is_move_assignable_v<T> {
     std::size_t done = 0;
     while (done < out.size()) {
-      std::uint64_t available = consumer_.end - consumer_.pos;
-      if (available == 0) {
-        consumer_.end = see_filled(consumer_.pos);
-        available = consumer_.end - consumer_.pos;
-        if (available == 0) break;
+      const std::uint64_t pos = ring_.pop_pos();
+      const std::size_t there = ring_.items(pos, 1);
+      if (there == 0) {
+        if (done == 0) refused_pop();
+        break;
       }
-      const std::size_t count = std::min<std::size_t>(out.size() - done, available);
+      const std::size_t count = std::min(out.size() - done, there);
       if constexpr (std::is_trivially_copyable_v<T>) {
-        const auto [first, second] = runs(consumer_.pos, count);
-        ask_for_next(consumer_.pos + count, count);
-        std::memcpy(out.data() + done, item(consumer_.pos), first * sizeof(T));
-        if (second != 0) std::memcpy(out.data() + done + first, item(consumer_.pos + first), second * sizeof(T));
-        take_many(consumer_.pos, count);
+        const std::size_t first = ring_.slots().run(pos, count);
+        const std::size_t second = count - first;
+        ring_.ask_for_items(pos + count, count);
+        std::memcpy(out.data() + done, item(pos), first * sizeof(T));
+        if (second != 0) std::memcpy(out.data() + done + first, item(pos + first), second * sizeof(T));
+        ring_.popped(pos + count);
       } else {
-        taking guard{*this, consumer_.pos, 0};
+        popping guard{ring_, pos};
         for (std::size_t i = 0; i < count; ++i) {
-          T* const from = item(guard.first + i);
+          T* const from = item(guard.next);
           out[done + i] = std::move(*from);
           std::destroy_at(from);
-          ++guard.count;
+          ++guard.next;
         }
       }
       done += count;
@@ -213,15 +273,36 @@ class spsc_queue {
     return done;
   }
 
+  // The oldest items in one run, at most n, to be read, changed or moved from in place.
+  [[nodiscard]] std::span<T> peek(std::size_t n) noexcept {
+    const std::uint64_t pos = ring_.pop_pos();
+    const std::size_t run = ring_.slots().run(pos, n);
+    const std::size_t count = std::min(run, ring_.items(pos, run));
+    ring_.peeked().show(pos, count);
+    if (count == 0) {
+      if (n != 0) refused_pop();
+      return {};
+    }
+    return {item(pos), count};
+  }
+  // Ends the first n of what is peeked.
+  void release(std::size_t n) noexcept {
+    const std::uint64_t pos = ring_.pop_pos();
+    ring_.peeked().use(pos, n);
+    if (n != 0) std::destroy_n(item(pos), n);
+    ring_.ask_for_items(pos + n, n);
+    ring_.popped_run(pos + n);
+  }
+
   // Calls fn(T&&) for each item that was in the queue at the call, oldest first; returns how many. The item lives in
   // its slot during the call and is destroyed after it.
   template <class Function>
     requires std::invocable<Function&, T&&> std::size_t consume_all(Function&& fn)
   noexcept(std::is_nothrow_invocable_v<Function&, T&&>) {
-    consumer_.end = see_filled(consumer_.pos);
-    const std::size_t count = static_cast<std::size_t>(consumer_.end - consumer_.pos);
+    const std::size_t count = ring_.items(ring_.pop_pos(), ring_type::all);
+    if (count == 0) refused_pop();
     for (std::size_t i = 0; i < count; ++i) {
-      const std::uint64_t pos = consumer_.pos;
+      const std::uint64_t pos = ring_.pop_pos();
       consuming guard{*this, pos};
       fn(std::move(*item(pos)));
     }
@@ -232,90 +313,56 @@ class spsc_queue {
 
   // A recent number of items: exact for the consumer after a refused pop, and otherwise too high by at most
   // publish_every() - 1 items that are already taken.
-  [[nodiscard]] std::size_t size_approx() const noexcept {
-    // [Q5] acquire, pairs with [Q3]: what the consumer had taken was pushed before, so the difference is never negative
-    const std::uint64_t popped = pop_pos_.load(mo::acquire);
-    // hint: a count for an observer; no item is read through it
-    const std::uint64_t pushed = push_pos_.load(mo::relaxed);
-    return static_cast<std::size_t>(std::min<std::uint64_t>(pushed - popped, max_size()));
-  }
+  [[nodiscard]] std::size_t size_approx() const noexcept { return ring_.size_approx(); }
   // So many always fit.
-  [[nodiscard]] static constexpr std::size_t capacity() noexcept { return Capacity; }
+  [[nodiscard]] static constexpr std::size_t capacity() noexcept requires fixed { return Capacity; }
+  [[nodiscard]] std::size_t capacity() const noexcept requires(!fixed) { return ring_.slots().numbers().capacity; }
   // More than this are never held.
-  [[nodiscard]] static constexpr std::size_t max_size() noexcept { return Capacity + group - 1; }
-  [[nodiscard]] static constexpr std::size_t publish_every() noexcept { return group; }
-  [[nodiscard]] static constexpr std::size_t slot_count() noexcept { return slots; }
+  [[nodiscard]] static constexpr std::size_t max_size() noexcept requires fixed {
+    return slots_type::numbers().max_size();
+  }
+  [[nodiscard]] std::size_t max_size() const noexcept requires(!fixed) { return ring_.slots().numbers().max_size(); }
+  [[nodiscard]] static constexpr std::size_t publish_every() noexcept requires fixed {
+    return slots_type::numbers().group();
+  }
+  [[nodiscard]] std::size_t publish_every() const noexcept requires(!fixed) { return ring_.slots().numbers().group(); }
+  [[nodiscard]] static constexpr std::size_t slot_count() noexcept requires fixed {
+    return slots_type::numbers().slot_count();
+  }
+  [[nodiscard]] std::size_t slot_count() const noexcept requires(!fixed) {
+    return ring_.slots().numbers().slot_count();
+  }
+
+  // Calls that left something with the producer; calls that gave the consumer nothing; the most items after a push.
+  [[nodiscard]] std::uint64_t refused_pushes() const noexcept requires Watch::on { return ring_.pushes().refusals(); }
+  [[nodiscard]] std::uint64_t refused_pops() const noexcept requires Watch::on { return ring_.pops().refusals(); }
+  [[nodiscard]] std::size_t high_water() const noexcept requires Watch::on {
+    return static_cast<std::size_t>(ring_.pushes().most());
+  }
 
  private:
-  static constexpr std::uint64_t mask = slots - 1;
-  // Items that begin in one line, and how many lines ahead of the own position each side asks for them: found by
-  // trying 2 to 24. Where the ring has few lines, asking ahead would only take away what the other side works on.
-  static constexpr std::size_t line_items =
-      sizeof(T) < cache_line_size ? cache_line_size / std::bit_ceil(sizeof(T)) : 1;
-  static constexpr bool deep = slots * sizeof(T) >= 64 * cache_line_size;
-  static constexpr std::size_t write_ahead = sizeof(T) < cache_line_size ? 8 * line_items : 4;
-  static constexpr std::size_t batch_write_ahead = 8 * line_items;
-  static constexpr std::size_t read_ahead = 4 * line_items;
-
-  static bool begins_line(std::uint64_t pos) noexcept { return (pos & (line_items - 1)) == 0; }
-  std::byte* place(std::uint64_t pos) noexcept { return storage_ + (pos & mask) * sizeof(T); }
-  T* item(std::uint64_t pos) noexcept { return std::launder(reinterpret_cast<T*>(place(pos))); }
-  // `count` slots from `pos` on are one run, or two where they go round the end of the storage.
-  static std::pair<std::size_t, std::size_t> runs(std::uint64_t pos, std::size_t count) noexcept {
-    const std::size_t first = std::min<std::size_t>(count, slots - static_cast<std::size_t>(pos & mask));
-    return {first, count - first};
+  std::byte* place(std::uint64_t pos) noexcept { return ring_.slots().place(pos); }
+  T* item(std::uint64_t pos) noexcept { return ring_.slots().item(pos); }
+  bool refused_push() noexcept {
+    ring_.pushes().refused();
+    return false;
   }
-
-  // Looks at the consumer's position; how many slots are free from `pos` on.
-  std::uint64_t see_free(std::uint64_t pos) noexcept {
-    // [Q4] acquire, pairs with [Q3]: the slot was read and its item destroyed before we make a new one in it
-    producer_.end = pop_pos_.load(mo::acquire) + max_size();
-    return producer_.end - pos;
-  }
-  void publish_pushed(std::uint64_t pos) noexcept {
-    // [Q1] release, pairs with [Q2]: the items before `pos` are whole
-    push_pos_.store(pos, mo::release);
-  }
-  // Looks at the producer's position: up to where the items are there. None: tells the producer all that we took.
-  std::uint64_t see_filled(std::uint64_t pos) noexcept {
-    // [Q2] acquire, pairs with [Q1]: the items before it are whole when we read them
-    const std::uint64_t filled = push_pos_.load(mo::acquire);
-    // own: only the consumer writes it
-    if (filled == pos && pop_pos_.load(mo::relaxed) != pos) publish_popped(pos);
-    return filled;
-  }
-  // While there is a stream, single pops stop at whole pairs of lines and leave the one that is being filled to the
-  // producer. A pair that is not full is taken when there is nothing else, so no item waits for another one.
-  static std::uint64_t behind_producer(std::uint64_t pos, std::uint64_t filled) noexcept {
-    const std::uint64_t whole = filled & ~static_cast<std::uint64_t>(2 * line_items - 1);
-    return whole - pos - 1 < slots ? whole : filled;  // beyond pos, whichever way the positions wrap
-  }
-  void publish_popped(std::uint64_t pos) noexcept {
-    // [Q3] release, pairs with [Q4] and [Q5]: we are done with the slots before `pos`
-    pop_pos_.store(pos, mo::release);
-  }
-  void take_one(std::uint64_t pos) noexcept {
-    consumer_.pos = pos + 1;
-    if (((pos + 1) & (group - 1)) == 0) publish_popped(pos + 1);
-  }
-  void take_many(std::uint64_t pos, std::size_t count) noexcept {
-    const std::uint64_t next = pos + count;
-    consumer_.pos = next;
-    publish_popped(next);
+  bool refused_pop() noexcept {
+    ring_.pops().refused();
+    return false;
   }
 
   // Publishes, when it goes out of scope by whatever way, the items that a batch push has made.
   struct pushing {
-    spsc_queue& queue;
+    ring_type& ring;
     std::uint64_t next;
-    ~pushing() { queue.publish_pushed(next); }
+    ~pushing() { ring.pushed(next); }
   };
   // The same for the items that a batch pop has taken.
-  struct taking {
-    spsc_queue& queue;
-    std::uint64_t first;
-    std::size_t count;
-    ~taking() { queue.take_many(first, count); }
+  struct popping {
+    ring_type& ring;
+    std::uint64_t next;
+    ~popping() { ring.popped(next); }
   };
   // Ends the life of the item that a function has been given.
   struct consuming {
@@ -323,49 +370,29 @@ class spsc_queue {
     std::uint64_t pos;
     ~consuming() {
       std::destroy_at(queue.item(pos));
-      queue.take_one(pos);
+      queue.ring_.popped_one(pos);
     }
   };
 
-  // One run of a batch, line by line, so that the lines to write are asked for at the pace at which they are filled.
-  void copy_in(std::uint64_t pos, const T* from, std::size_t count) noexcept {
-    if constexpr (deep) {
-      for (; count >= line_items; count -= line_items) {
-        prefetch_for_write(place(pos + batch_write_ahead));
-        std::memcpy(place(pos), from, line_items * sizeof(T));
-        pos += line_items;
-        from += line_items;
-      }
-    }
-    if (count != 0) std::memcpy(place(pos), from, count * sizeof(T));
-  }
-  // Asks for the items of the next batch, as far as they are there.
-  void ask_for_next(std::uint64_t pos, std::size_t count) noexcept {
-    if constexpr (deep) {
-      const std::uint64_t there = std::min<std::uint64_t>(count, consumer_.end - pos);
-      for (std::uint64_t at = 0; at < there; at += line_items) prefetch_for_read(place(pos + at));
-    }
-  }
-
   template <class From, class Hand>
   std::size_t push_many(From* values, std::size_t wanted, Hand hand) {
-    // own: only the producer writes it
-    std::uint64_t pos = push_pos_.load(mo::relaxed);
+    std::uint64_t pos = ring_.push_pos();
     std::size_t done = 0;
     while (done < wanted) {
-      std::uint64_t free = producer_.end - pos;
+      const std::size_t free = ring_.free_slots(pos, 1);
       if (free == 0) {
-        free = see_free(pos);
-        if (free == 0) break;
+        refused_push();
+        break;
       }
-      const std::size_t count = std::min<std::size_t>(wanted - done, free);
+      const std::size_t count = std::min(wanted - done, free);
       if constexpr (std::is_trivially_copyable_v<T>) {
-        const auto [first, second] = runs(pos, count);
+        const std::size_t first = ring_.slots().run(pos, count);
+        const std::size_t second = count - first;
         copy_in(pos, values + done, first);
         if (second != 0) copy_in(pos + first, values + done + first, second);
-        publish_pushed(pos + count);
+        ring_.pushed(pos + count);
       } else {
-        pushing guard{*this, pos};
+        pushing guard{ring_, pos};
         for (std::size_t i = 0; i < count; ++i) {
           ::new (static_cast<void*>(place(guard.next))) T(hand(values[done + i]));
           ++guard.next;
@@ -376,20 +403,28 @@ class spsc_queue {
     }
     return done;
   }
+  // One run of a batch, line by line, so that the lines to write are asked for at the pace at which they are filled.
+  void copy_in(std::uint64_t pos, const T* from, std::size_t count) noexcept {
+    constexpr std::size_t line_items = slots_type::line_items;
+    if (ring_.slots().deep()) {
+      for (; count >= line_items; count -= line_items) {
+        prefetch_for_write(place(pos + slots_type::batch_write_ahead));
+        std::memcpy(place(pos), from, line_items * sizeof(T));
+        pos += line_items;
+        from += line_items;
+      }
+    }
+    if (count != 0) std::memcpy(place(pos), from, count * sizeof(T));
+  }
+  // The same for batches that are written in place: after each, for the one after the next.
+  void ask_for_slots(std::uint64_t pos, std::size_t count) noexcept {
+    if (ring_.slots().deep()) {
+      const std::uint64_t from = pos + std::max(slots_type::batch_write_ahead, count);
+      for (std::size_t at = 0; at < count; at += slots_type::line_items) prefetch_for_write(place(from + at));
+    }
+  }
 
-  struct producer_line {
-    std::uint64_t end;  // pushes up to here need not look at the consumer
-  };
-  struct consumer_line {
-    std::uint64_t pos;  // the next item; pop_pos_ follows it in groups
-    std::uint64_t end;  // pops up to here need not look at the producer
-  };
-
-  alignas(spacing) producer_line producer_;                                      // the producer alone
-  alignas(spacing) atomic<std::uint64_t> push_pos_;                              // written by the producer
-  alignas(spacing) atomic<std::uint64_t> pop_pos_;                               // written by the consumer
-  alignas(spacing) consumer_line consumer_;                                      // the consumer alone
-  alignas(std::max(spacing, alignof(T))) std::byte storage_[slots * sizeof(T)];  // by both, in turns
+  ring_type ring_;
 };
 
 }  // namespace holdfast

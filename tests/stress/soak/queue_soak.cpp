@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// spsc_queue: items of several sizes through rings of several capacities, singly, in batches and owning memory, across the
-// wrap of their positions at 2^32 and 2^64: each arrives once, whole and in order, while a third thread looks on.
+// spsc_queue: items of several sizes through rings of several capacities, singly, in batches, in place and owning memory,
+// across the wrap of their positions at 2^32 and 2^64: each arrives once, whole and in order, while a third thread looks on.
 // mpmc_queue, mpmc_lockfree_queue: the same of a crowd's single items, until the queue is closed.
 #include <algorithm>
 #include <array>
@@ -15,6 +15,7 @@
 #include "holdfast/queue/spsc_queue.hpp"
 
 #include "soak.hpp"
+#include "support/sized_queue.hpp"
 
 namespace soak {
 namespace {
@@ -151,6 +152,33 @@ void torrent(run& r, std::uint64_t wanted, std::uint64_t first) {
   r.did(2 * done, 2 * done);
 }
 
+// Runs of changing length, written and read in their slots.
+template <class Queue>
+void in_place(run& r, std::uint64_t wanted, std::uint64_t first) {
+  using T = typename Queue::value_type;
+  const auto queue = std::make_unique<Queue>(first);
+  const std::uint64_t items = r.at_most(2 * wanted) / 2 + 1;
+  const std::uint64_t done = hand_over(
+      r, *queue, items,
+      [&](std::uint64_t next) {
+        const std::uint64_t count = std::min<std::uint64_t>(next % 40 + 1, items - next);
+        const std::span<T> slots = queue->reserve(static_cast<std::size_t>(count));
+        for (std::size_t i = 0; i < slots.size(); ++i) {
+          const std::uint64_t n = next + i;
+          slots[i] = T(r.sabotage() && n == items / 2 ? n + 1 : n);
+        }
+        queue->commit(slots.size());
+        return slots.size();
+      },
+      [&](std::uint64_t next, std::uint64_t& wrong) {
+        const std::span<T> shown = queue->peek(next % 29 + 1);
+        for (std::size_t i = 0; i < shown.size(); ++i) wrong += shown[i] == T(next + i) ? 0U : 1U;
+        queue->release(shown.size());
+        return shown.size();
+      });
+  r.did(2 * done);
+}
+
 // A leak, a double end or a use after it is AddressSanitizer's to find.
 void owners(run& r, std::uint64_t wanted) {
   const auto queue = std::make_unique<holdfast::spsc_queue<std::unique_ptr<std::uint64_t>, 32>>();
@@ -241,7 +269,7 @@ void play_queue(run& r) {
     // So that the positions pass 2^32 or 2^64 in the middle of the round.
     const std::uint64_t starts[] = {0, (std::uint64_t{1} << 32U) - 5'000, ~std::uint64_t{0} - 5'000};
     const std::uint64_t first = starts[r.round_seed() % 3];
-    switch (kind % 13) {
+    switch (kind % 15) {
       case 0:
       case 3:
       case 6:
@@ -261,6 +289,8 @@ void play_queue(run& r) {
         crowd<holdfast::mpmc_lockfree_queue<std::array<std::uint64_t, 2>, 256>>(r, 100'000, first / 2);
         crowd<holdfast::mpmc_lockfree_queue<std::array<std::uint64_t, 2>, 2>>(r, 5'000, first / 2);
         break;
+      case 13: in_place<holdfast::spsc_queue<whole<1>, 256>>(r, 100'000, first); break;
+      case 14: in_place<test_support::sized_queue<whole<8>, 64>>(r, 20'000, first); break;
       default:
         batches<whole<1>, 256>(r, 100'000, first);
         singles<whole<1>, 16>(r, 2'000, first);
