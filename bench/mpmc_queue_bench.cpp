@@ -2,10 +2,10 @@
 // mpmc_queue beside the queues for many threads that Debian packages. All of them are bounded: whoever finds one full waits.
 //
 //   boost, boost_fixed         Boost.Lockfree queue, by bounded_push, capacity at run time and at compile time
-//   moodycamel_implicit        ConcurrentQueue without tokens, by try_enqueue, which does not allocate. It is a queue a
-//   moodycamel_tokens          producer: each of them is bounded to the whole capacity, so all together hold more than ours
-//                              (one pool for all would let one producer starve the others for ever), and the items of two
-//                              producers come out in any order
+//   moodycamel_implicit        ConcurrentQueue without tokens and with them, bounded by MAX_SUBQUEUE_SIZE. It is a queue a
+//   moodycamel_tokens          producer: each of them holds up to the whole capacity, so all together more than ours, and
+//                              the items of two producers come out in any order. Not by try_enqueue, which never allocates:
+//                              four producers of batches got stuck with it for ever, once in some hundred samples
 //   tbb                        oneTBB concurrent_bounded_queue, try_push and try_pop
 //   xenium_vyukov_strong/weak  xenium vyukov_bounded_queue; strong waits inside for another thread's operation
 //   xenium_nikolaev            xenium nikolaev_bounded_queue (SCQ, lock-free), where xenium is later than Debian 12's
@@ -15,9 +15,11 @@
 // moodycamel_tokens_unbounded is no bounded queue: its producers never wait, it allocates as it grows. It has rows where the
 // bounded one has, to show what the bound costs.
 //
-// A sample is bracketed by two barriers inside the timed loop, so its time is from the first operation to the last of all
-// threads, also where they are more than the cores. Half of the producers and half of the consumers go to either core.
-// Consumers take whatever they get until all producers are done and nothing is left; then all must have come, once.
+// The threads of a sample wait for each other inside the timed loop, before and after, so its time is from the first
+// operation to the last of all, also where they are more than the cores. Half of the producers and half of the consumers go
+// to either core. Producers fetch 64 numbers at a time from one counter and consumers take what they get until nothing can
+// come any more, so that all have work until the end, however the system divides its time. Then every number must have
+// come, once. Who is done before others waits awake: a core that sleeps would make the sample look like a disturbed one.
 #include <algorithm>
 #include <array>
 #include <barrier>
@@ -160,14 +162,14 @@ struct bounded_traits : moodycamel::ConcurrentQueueDefaultTraits {
 };
 struct moodycamel_implicit : without_tokens<moodycamel_implicit> {
   moodycamel::ConcurrentQueue<word, bounded_traits> queue{2 * capacity, 0, most_producers};
-  bool push(word value) { return queue.try_enqueue(value); }
+  bool push(word value) { return queue.enqueue(value); }
   bool pop(word& value) { return queue.try_dequeue(value); }
   std::size_t push(std::span<const word> values) {
-    return queue.try_enqueue_bulk(values.data(), values.size()) ? values.size() : 0;
+    return queue.enqueue_bulk(values.data(), values.size()) ? values.size() : 0;
   }
   std::size_t pop(std::span<word> values) { return queue.try_dequeue_bulk(values.data(), values.size()); }
 };
-template <class Traits, bool Bounded>
+template <class Traits>
 struct moodycamel_with_tokens {
   using queue_type = moodycamel::ConcurrentQueue<word, Traits>;
   queue_type queue{2 * capacity, most_producers, 0};
@@ -175,11 +177,9 @@ struct moodycamel_with_tokens {
     queue_type& queue;
     moodycamel::ProducerToken token;
     explicit producer(moodycamel_with_tokens& shared) : queue(shared.queue), token(queue) {}
-    bool push(word value) { return Bounded ? queue.try_enqueue(token, value) : queue.enqueue(token, value); }
+    bool push(word value) { return queue.enqueue(token, value); }
     std::size_t push(std::span<const word> values) {
-      const bool done = Bounded ? queue.try_enqueue_bulk(token, values.data(), values.size())
-                                : queue.enqueue_bulk(token, values.data(), values.size());
-      return done ? values.size() : 0;
+      return queue.enqueue_bulk(token, values.data(), values.size()) ? values.size() : 0;
     }
   };
   struct consumer {
@@ -190,8 +190,8 @@ struct moodycamel_with_tokens {
     std::size_t pop(std::span<word> values) { return queue.try_dequeue_bulk(token, values.data(), values.size()); }
   };
 };
-using moodycamel_tokens = moodycamel_with_tokens<bounded_traits, true>;
-using moodycamel_unbounded = moodycamel_with_tokens<moodycamel::ConcurrentQueueDefaultTraits, false>;
+using moodycamel_tokens = moodycamel_with_tokens<bounded_traits>;
+using moodycamel_unbounded = moodycamel_with_tokens<moodycamel::ConcurrentQueueDefaultTraits>;
 #endif
 
 #if HAS_TBB
@@ -243,14 +243,19 @@ struct sample {
   Contender queue{};
   std::array<tally, Producers + Consumers> tallies{};  // each by its thread; read by the first when all are done
   std::barrier<> begin{Producers + Consumers};
-  std::barrier<> end{Producers + Consumers};
+  alignas(2 * holdfast::cache_line_size) holdfast::atomic<std::uint64_t> next{0};  // what is not fetched yet
   alignas(2 * holdfast::cache_line_size) holdfast::atomic<unsigned> producing{Producers};
-};
+  holdfast::atomic<unsigned> working{Producers + Consumers};
 
-// The n-th number of a producer: over all producers each number from 1 on comes once.
-constexpr word number(unsigned producer, unsigned producers, std::uint64_t n) {
-  return n * producers + producer + 1;
-}
+  // Nobody's time ends before the last one's work does.
+  void wait_for_all() {
+    // counter: what the threads leave is read behind a barrier of Google Benchmark
+    working.fetch_sub(1, mo::relaxed);
+    bench::waiter wait(bench::waiter::manner::crowded);
+    // counter: as above
+    while (working.load(mo::relaxed) != 0 && !wait.in_vain()) wait();
+  }
+};
 
 template <class Attempt>
 bool until(Attempt attempt, bench::waiter::manner how) {
@@ -263,7 +268,7 @@ bool until(Attempt attempt, bench::waiter::manner how) {
 }
 
 // One call in 64 is timed: those alone that did what they should, each by itself.
-constexpr std::uint64_t timed_every = 64;
+constexpr std::uint64_t portion = 64;
 template <class Call>
 bool timed(Call call, std::vector<std::uint32_t>& calls_ns) {
   const auto begin = std::chrono::steady_clock::now();
@@ -287,30 +292,36 @@ double percentile_999(std::span<tally> tallies) {
 // How a producer hands over its numbers: one by one, one by one with some calls timed, or 32 at a time.
 enum class hand : std::uint8_t { single, single_timed, batches };
 
-template <hand Hand, class Producer>
-bool produce(Producer& producer, unsigned index, unsigned producers, std::uint64_t count, bench::waiter::manner how,
-             tally& mine) {
-  if constexpr (Hand == hand::batches) {
-    std::array<word, batch> items{};
-    for (std::uint64_t n = 0; n < count;) {
-      for (auto& item : items) item = number(index, producers, n++);
-      bench::waiter wait(how);
-      for (std::size_t done = 0; done < batch;) {
-        const std::size_t pushed = producer.push(std::span<const word>(items).subspan(done));
-        done += pushed;
-        if (pushed == 0) wait();
-        if (wait.in_vain()) return false;
+template <hand Hand, class Producer, class Shared>
+bool produce(Producer& producer, Shared& shared, std::uint64_t total, bench::waiter::manner how, tally& mine) {
+  for (;;) {
+    // counter: gives out each number once
+    std::uint64_t n = shared.next.fetch_add(portion, mo::relaxed);
+    if (n >= total) return true;
+    const std::uint64_t end = std::min(n + portion, total);
+    if constexpr (Hand == hand::batches) {
+      std::array<word, batch> items{};
+      while (n < end) {
+        for (auto& item : items) item = ++n;
+        bench::waiter wait(how);
+        for (std::size_t done = 0; done < batch;) {
+          const std::size_t pushed = producer.push(std::span<const word>(items).subspan(done));
+          done += pushed;
+          if (pushed == 0) wait();
+          if (wait.in_vain()) return false;
+        }
+      }
+    } else {
+      const auto push = [&] { return producer.push(n + 1); };
+      if constexpr (Hand == hand::single_timed) {
+        if (!until([&] { return timed(push, mine.calls_ns); }, how)) return false;
+        ++n;
+      }
+      for (; n < end; ++n) {
+        if (!until(push, how)) return false;
       }
     }
-  } else {
-    for (std::uint64_t n = 0; n < count; ++n) {
-      const auto push = [&] { return producer.push(number(index, producers, n)); };
-      const auto push_timed = [&] { return timed(push, mine.calls_ns); };
-      const bool done = Hand == hand::single_timed && n % timed_every == 0 ? until(push_timed, how) : until(push, how);
-      if (!done) return false;
-    }
   }
-  return true;
 }
 
 template <hand Hand, class Consumer>
@@ -334,7 +345,7 @@ void consume(Consumer& consumer, const holdfast::atomic<unsigned>& producing, be
   const auto pop_timed = [&] { return timed(pop, mine.calls_ns); };
   // Bounded, as the producers are.
   for (bool over = false; !over;) {
-    const bool time_it = Hand == hand::single_timed && count % timed_every == 0;
+    const bool time_it = Hand == hand::single_timed && count % portion == 0;
     bench::waiter wait(how);
     while (!(time_it ? pop_timed() : pop())) {
       // [P2] acquire, pairs with [P1]: whatever was pushed is seen, so another empty look means that nothing is left
@@ -356,26 +367,27 @@ void many_threads(benchmark::State& state) {
   bench::regime regime(state);
   auto& shared = *sample<Contender, Producers, Consumers>::now;
   const auto index = static_cast<unsigned>(state.thread_index());
-  const std::uint64_t count = static_cast<std::uint64_t>(state.max_iterations) * (Hand == hand::batches ? batch : 1);
+  const std::uint64_t total =
+      static_cast<std::uint64_t>(state.max_iterations) * (Hand == hand::batches ? batch : 1) * Producers;
   tally& mine = shared.tallies[index];
   if constexpr (Hand == hand::single_timed)
-    mine.calls_ns.reserve(std::min<std::uint64_t>(count * Producers / timed_every + 1, 1U << 16));
+    mine.calls_ns.reserve(std::min<std::uint64_t>(total / portion + 1, 1U << 16));
   regime.mark();
   if (index < Producers) {
     typename Contender::producer producer(shared.queue);
     while (state.KeepRunningBatch(state.max_iterations)) {
       shared.begin.arrive_and_wait();
-      static_cast<void>(produce<Hand>(producer, index, Producers, count, how, mine));
+      static_cast<void>(produce<Hand>(producer, shared, total, how, mine));
       // [P1] release, pairs with [P2]: all that this producer pushed
       shared.producing.fetch_sub(1, mo::release);
-      shared.end.arrive_and_wait();
+      shared.wait_for_all();
     }
   } else {
     typename Contender::consumer consumer(shared.queue);
     while (state.KeepRunningBatch(state.max_iterations)) {
       shared.begin.arrive_and_wait();
       consume<Hand>(consumer, shared.producing, how, mine);
-      shared.end.arrive_and_wait();
+      shared.wait_for_all();
     }
     state.SetItemsProcessed(static_cast<std::int64_t>(mine.count));
   }
@@ -389,8 +401,8 @@ void many_threads(benchmark::State& state) {
     popped += one.count;
     sum += one.sum;
   }
-  const std::uint64_t pushed = count * Producers;
-  if (popped != pushed || sum != pushed * (pushed + 1) / 2) bench::fail(state, "an item was lost or doubled");
+  if (popped != total || sum != total * (total + 1) / 2)
+    bench::fail(state, "an item was lost or doubled, or a producer waited in vain");
   if constexpr (Hand == hand::single_timed) {
     state.counters["p999_push_ns"] = percentile_999(all.first(Producers));
     state.counters["p999_pop_ns"] = percentile_999(all.subspan(Producers));
