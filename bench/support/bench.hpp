@@ -23,7 +23,8 @@
 //     }();
 //
 // Time is always wall time. Threads(n) gives n threads, whose `bench::pinned pin(state)` puts thread i on core i mod
-// the number of cores; without it they go where the kernel likes.
+// the number of cores; without it they go where the kernel likes. With more threads than cores the mean of the threads'
+// own times says little, as some may be done before others begin: let them all wait for each other inside the timed loop.
 #pragma once
 
 #include <cstdint>
@@ -71,29 +72,40 @@ class pinned {
 
 // How a thread waits for another one in a benchmark, the same for every contender. An eager wait looks again after one
 // pause: for round trips. A patient one doubles its pauses up to 32: for streams, where whoever looks at every
-// moment takes the line away from the one that it waits for. Both give the core away in the end.
+// moment takes the line away from the one that it waits for. Both give the core away in the end. A crowded one gives it
+// away each time once its pauses are that long: for more threads than cores, where the one that it waits for may well
+// be waiting for this core.
 class waiter {
  public:
-  enum class manner : std::uint8_t { eager, patient };
-  explicit waiter(manner how = manner::eager) noexcept : longest_(how == manner::eager ? 1 : 32) {}
+  enum class manner : std::uint8_t { eager, patient, crowded };
+  explicit waiter(manner how = manner::eager) noexcept
+      : longest_(how == manner::eager ? 1 : 32), crowded_(how == manner::crowded) {}
 
   void operator()() noexcept {
-    if (++rounds_ % 64 == 0) give_way();
+    if (++rounds_ % 64 == 0 || (crowded_ && pauses_ == longest_)) give_way();
     for (unsigned i = 0; i < pauses_; ++i) cpu_relax();
     if (pauses_ < longest_) pauses_ *= 2;
   }
+  // It has waited for so long (ten seconds) that nothing will come: something is broken.
+  [[nodiscard]] bool in_vain() const noexcept { return in_vain_; }
 
  private:
-  static void give_way() noexcept;
+  void give_way() noexcept;
+  std::int64_t begun_ns_ = 0;
   unsigned longest_;
   unsigned pauses_ = 1;
   unsigned rounds_ = 0;
+  bool crowded_;
+  bool in_vain_ = false;
 };
+// Patient or crowded, by how many threads the benchmark has for its cores.
+waiter::manner manner_for(const benchmark::State& state);
 
 // Two virtual cores may be siblings of one core now and not a minute later, which changes every two-thread figure
-// several times over. Both threads of a Threads(2) benchmark call mark() before and after the timed loop: it plays
-// ping-pong over one cache line and reports the undisturbed round trip as counter regime_ns, and by how much the
-// two differ as regime_drift; by these the report keeps only samples of one kind.
+// several times over. All threads of a Threads(n) benchmark call mark() before and after the timed loop: the first two
+// play ping-pong over one cache line and report the undisturbed round trip as counter regime_ns, and by how much the
+// two differ as regime_drift; by these the report keeps only samples of one kind. The others go on to where Google
+// Benchmark lets them sleep until all have come, or end, so that they disturb nobody.
 class regime {
  public:
   explicit regime(benchmark::State& state) noexcept : state_(state) {}

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <thread>
 #include <utility>
 
 #include "support/bench.hpp"
@@ -137,14 +138,23 @@ pinned::~pinned() {
   static_cast<void>(::sched_setaffinity(0, sizeof mask, &mask));
 }
 
+waiter::manner manner_for(const benchmark::State& state) {
+  const std::size_t places = cores().empty() ? std::max(1U, std::thread::hardware_concurrency()) : cores().size();
+  return static_cast<std::size_t>(state.threads()) > places ? waiter::manner::crowded : waiter::manner::patient;
+}
+
 void waiter::give_way() noexcept {
+  using namespace std::chrono;
+  const std::int64_t now = nanoseconds(steady_clock::now().time_since_epoch()).count();
+  if (begun_ns_ == 0) begun_ns_ = now;
+  in_vain_ = now - begun_ns_ > nanoseconds(10s).count();
   ::sched_yield();
 }
 
 void regime::mark() {
   constexpr unsigned blocks = 6;
   constexpr unsigned rounds = 200;
-  if (state_.threads() != 2) return;
+  if (state_.threads() < 2 || state_.thread_index() > 1) return;
   const std::uint64_t mine = static_cast<std::uint64_t>(state_.thread_index());
   double best = 0;
   for (unsigned block = 0; block < blocks; ++block) {

@@ -10,7 +10,7 @@ import json
 import re
 import statistics
 
-# A sample whose threads got less of their cores than this was disturbed by other processes.
+# A sample whose threads got less of the cores than this was disturbed by other processes.
 LEAST_CPU_SHARE = 0.92
 # Two round trips over one line that differ by more than this are not the same pair of cores.
 REGIME_WIDTH = 1.4
@@ -29,9 +29,19 @@ def role_of(contender):
     return "floor" if contender.startswith("floor_") else "peer"
 
 
+def cores_of(document):
+    """How many cores the benchmark's threads had to share, or None where that is not said."""
+    context = document.get("context", {})
+    pinned = context.get("pinned_cores", "")
+    if re.fullmatch(r"\d+(,\d+)*", pinned):
+        return pinned.count(",") + 1
+    return context.get("num_cpus")
+
+
 def samples_of(document):
     """Every repetition in one JSON document of Google Benchmark, as a list of samples."""
     samples = []
+    cores = cores_of(document)
     for run in document.get("benchmarks", []):
         if run.get("run_type", "iteration") != "iteration" or run.get("error_occurred"):
             continue
@@ -44,7 +54,9 @@ def samples_of(document):
         scale = _TO_NS[run.get("time_unit", "ns")]
         # Google Benchmark counts the iterations of all threads; we tell the time of one iteration in one thread.
         wall = run["real_time"] * scale * threads
-        share = None if manual or wall <= 0 else run["cpu_time"] * scale / wall
+        # Of what there was to get: eight threads on two cores get a quarter of their time each at best.
+        most = min(1.0, cores / threads) if cores else 1.0
+        share = None if manual or wall <= 0 else run["cpu_time"] * scale / wall / most
         common = {
             "program": parts[0], "case": parts[1], "contender": parts[2], "threads": threads, "cpu_share": share,
             "regime_ns": run.get("regime_ns"), "drift": run.get("regime_drift", 1.0),
@@ -205,13 +217,21 @@ def first_line(machine):
             f"governor {machine['governor']} | pinned cores {machine['pinned_cores']}")
 
 
+def title_in(suite, row):
+    """With the program where the suite has more than one, as cases of one name may be in several."""
+    return f"{row['suite']}: {title_of(row)}" if len(suite["programs"]) > 1 else title_of(row)
+
+
 def cases_of(rows, suite=None):
-    """Rows by case: in the order of bench/suites.json, then in the order in which they come."""
+    """Rows by case: in the order of bench/suites.json, program by program, then in the order in which they come."""
     cases = {}
     for row in rows:
         cases.setdefault(case_key(row), []).append(row)
-    place = {case: number for number, case in enumerate((suite or {}).get("cases", {}))}
-    return dict(sorted(cases.items(), key=lambda item: place.get(item[0][1], len(place))))
+    suite = suite or {}
+    programs = {program: number for number, program in enumerate(suite.get("programs", []))}
+    place = {case: number for number, case in enumerate(suite.get("cases", {}))}
+    return dict(sorted(cases.items(), key=lambda item: (programs.get(item[0][0], len(programs)),
+                                                        place.get(item[0][1], len(place)))))
 
 
 METHOD = [
@@ -281,7 +301,7 @@ def markdown(machine, suites, rows, judged, regimes, errors, command):
             size, unit = scale_of(group[0]["unit"], max(row["median"] for row in group))
             for row in group:
                 kind = {"ours": "**{}**", "peer": "{} (peer)", "floor": "{} (floor)"}[row["role"]]
-                out.append(f"| {title_of(row)} | {kind.format(row['contender'])} | {significant(row['median'] / size)} | "
+                out.append(f"| {title_in(suite, row)} | {kind.format(row['contender'])} | {significant(row['median'] / size)} | "
                            f"{significant(row['q1'] / size)} – {significant(row['q3'] / size)} | {unit} | "
                            f"{ratio_text(row['ratio_to_best_peer'])} | {row['samples']}/{row['of']} |")
         out.append("")
@@ -396,10 +416,10 @@ def page(machine, suites, rows, judged, regimes, others, errors, command):
             if sentence:
                 out.append(f"<p class=soft>{e(sentence)}</p>")
         out.append("<div class=cards>")
-        for (_, case, measure), group in cases_of(mine, suite).items():
+        for (_, case, _), group in cases_of(mine, suite).items():
             about = suite.get("cases", {}).get(case, "")
             direction = "longer is better" if group[0]["unit"].endswith("/s") else "shorter is better"
-            out.append(f"<section class=card><h3>{e(title_of(case, measure))}</h3>"
+            out.append(f"<section class=card><h3>{e(title_in(suite, group[0]))}</h3>"
                        f"<p>{e(about)}{': ' if about else ''}{direction}</p>{bars(group)}</section>")
         out.append("</div>" + _table(mine, suite))
         far = [row for row in others if row["suite"] in suite["programs"]]
@@ -425,7 +445,7 @@ def _table(rows, suite, regime=False):
             kind = {"ours": "", "peer": "peer", "floor": "floor"}[row["role"]]
             if regime:
                 kind = f"{significant(row['regime_ns'])} ns"
-            out.append(f"<tr{' class=mine' if row['role'] == 'ours' else ''}><td class=t>{e(title_of(row))}"
+            out.append(f"<tr{' class=mine' if row['role'] == 'ours' else ''}><td class=t>{e(title_in(suite, row))}"
                        f"<td class=t>{e(row['contender'])}<td class='t soft'>{kind}<td>{significant(row['median'] / size)}"
                        f"<td>{significant(row['q1'] / size)} – {significant(row['q3'] / size)}<td class=t>{unit}"
                        f"<td>{ratio_text(row['ratio_to_best_peer'])}<td>{row['samples']}/{row['of']}</tr>")

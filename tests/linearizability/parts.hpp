@@ -10,7 +10,7 @@ namespace holdfast_lin {
 
 struct window_part {
   const char* name;
-  unsigned share;  // of all windows, in thousandths
+  unsigned share;  // of all windows, in proportion to the others
   window_totals (*run)(const char* name, const window_options&, const stamp_clock&);
 };
 
@@ -19,7 +19,7 @@ window_totals run_part(const char* name, const window_options& options, const st
   return window_run<Part>(name, options, clock).run();
 }
 
-// The library's. Shares of parts() add up to 1000.
+// The library's.
 std::span<const window_part> queue_parts() noexcept;
 std::span<const window_part> mpmc_parts() noexcept;
 std::span<const window_part> bulkhead_parts() noexcept;

@@ -101,6 +101,14 @@ class Selection(unittest.TestCase):
         row = rows_from(*[run("q/stream/x", 100, share=0.6)] * 4)["stream", "", "x"]
         self.assertEqual((row["samples"], row["of"]), (4, 4))
 
+    def test_more_threads_than_cores_are_measured_by_what_they_can_get(self):
+        runs = [run("q/stream/x", 100, threads=8, share=0.25)] * 5 + [run("q/stream/x", 7, threads=8, share=0.2)] * 6
+        for context in ({"pinned_cores": "0,1", "num_cpus": 16}, {"pinned_cores": "none: no reason", "num_cpus": 2}):
+            samples = report.samples_of({"context": context, "benchmarks": runs})
+            self.assertEqual([s["cpu_share"] for s in samples], [1.0] * 5 + [0.8] * 6)
+            row, = report.rows_of(samples)
+            self.assertEqual((row["median"], row["samples"], row["of"]), (100, 5, 11))
+
     def test_only_the_most_frequent_placement_of_the_cores_counts(self):
         near = [run("q/stream/x", 50, regime_ns=70.0 + i, regime_drift=1.0) for i in range(6)]
         far = [run("q/stream/x", 5, regime_ns=360.0 + i, regime_drift=1.0) for i in range(4)]
@@ -212,6 +220,14 @@ class Pages(unittest.TestCase):
         self.assertNotIn("url(", self.page)
         self.assertIn("prefers-color-scheme:dark", self.page)
 
+    def test_cases_of_one_name_in_two_programs_are_told_apart(self):
+        suites = {"queue": {"title": "Queues", "programs": ["q", "r"], "cases": {"stream": "", "pair": ""}}}
+        runs = [run(f"{program}/{case}/holdfast", 5.0, "ns") for case in ("pair", "stream") for program in ("r", "q")]
+        page, text, _, _ = report.build([{"benchmarks": runs}], MACHINE, suites, [], "tools/bench")
+        titles = ["q: stream", "q: pair", "r: stream", "r: pair"]
+        self.assertEqual(re.findall(r"<h3>(.*?)</h3>", page), titles)
+        self.assertEqual(re.findall(r"^\| ([qr]: \w+) ", text, re.M), titles)
+
     def test_names_are_escaped(self):
         self.assertIn("a&amp;b", self.page)
         self.assertNotIn("<q>", self.page)
@@ -251,7 +267,7 @@ class Commands(unittest.TestCase):
         result = self.bench("nonsense")
         self.assertEqual(result.returncode, 2)
         self.assertIn("no suite is called 'nonsense'", result.stderr)
-        self.assertIn("queue (spsc_queue)", result.stderr)
+        self.assertIn("queue (spsc_queue, mpmc_queue)", result.stderr)
 
     def test_a_report_can_be_written_again_from_raw_measurements(self):
         with tempfile.TemporaryDirectory() as directory:
