@@ -70,12 +70,12 @@ struct hiding_queue : holdfast::mpmc_queue<std::int64_t, 2> {
   using base = holdfast::mpmc_queue<std::int64_t, 2>;
   using base::base;
   holdfast::queue_result try_push(std::int64_t item) {
-    const auto answer = base::try_push(item);
-    return answer == holdfast::queue_op_status::busy ? holdfast::queue_op_status::full : answer;
+    const holdfast::queue_result got = base::try_push(item);
+    return got == holdfast::queue_op_status::busy ? holdfast::queue_op_status::full : got;
   }
   holdfast::queue_result try_pop(std::int64_t& out) {
-    const auto answer = base::try_pop(out);
-    return answer == holdfast::queue_op_status::busy ? holdfast::queue_op_status::empty : answer;
+    const holdfast::queue_result got = base::try_pop(out);
+    return got == holdfast::queue_op_status::busy ? holdfast::queue_op_status::empty : got;
   }
 };
 

@@ -23,9 +23,9 @@
 //
 // What a refusal means: full is said only if capacity() items were in the queue, counting those whose push is under way;
 // empty and closed only if none was, and none under way. So they are never said by chance, and a push that is refused is
-// no sign of a lost item. Busy is said where neither is true but the slot in turn is held by another operation. As in any
-// queue without a lock, what another thread has done and nothing has told this one of may not count yet; who wants to
-// sleep on a refusal takes a last look after a seq_cst fence.
+// no sign of a lost item. Busy is said where neither is true but the slot in turn is held by another operation, or where
+// things have moved on before the reason was asked for. As in any queue without a lock, what another thread has done and
+// nothing has told this one of may not count yet; who wants to sleep on a refusal takes a last look after a seq_cst fence.
 //
 // One producer or one consumer: with callers::one on a side (spmc_queue, mpsc_queue) that side needs no atomic exchange
 // and is never held up by its own, and the other side is never told busy. The interface is the same.
@@ -50,7 +50,7 @@
 // in steps of two, so that the lowest bit of a cell's word says "filled" and that of the producers' position "closed":
 // one cell is enough, closing is a bit that makes every later claim fail, and 63 bits of position wrap correctly.
 // Beyond that: a thread that loses a claim pauses, twice as long each time; cells are dense, not a line each: four or more
-// of them come with one transfer; a refusal looks at the opposite position and says whether it is one. Each was kept
+// of them come with one transfer; a refusal that is asked for its reason looks at the opposite position. Each was kept
 // because bench/mpmc_queue_bench.cpp shows it.
 //
 // Proof: model/mpmc_queue_model.cpp (every execution of small cases, deaths), unit/mpmc_queue_test.cpp,
@@ -92,6 +92,30 @@ class mpmc_queue {
   static constexpr callers producers = Producers;
   static constexpr callers consumers = Consumers;
 
+  // What a push or a pop answered: a condition, or by its status why it was refused, see queue_result.hpp. The reason is
+  // looked up when it is asked for, while the queue lives. What it then says of the positions holds for the time of the
+  // call as well, since they only grow; and who only asks whether, as a loop does, leaves the other side's line alone.
+  class [[nodiscard]] result {
+   public:
+    [[nodiscard]] explicit operator bool() const noexcept { return refused_by_ == nullptr; }
+    [[nodiscard]] queue_op_status status() const noexcept {
+      if (refused_by_ == nullptr) return queue_op_status::success;
+      return of_push_ ? refused_by_->why_not_pushed(ticket_) : refused_by_->why_not_popped(ticket_);
+    }
+    operator queue_result() const noexcept { return status(); }  // NOLINT(google-explicit-constructor)
+    friend bool operator==(const result& a, queue_op_status status) noexcept { return a.status() == status; }
+
+   private:
+    friend class mpmc_queue;
+    result() noexcept = default;
+    result(const mpmc_queue& by, std::uint64_t ticket, bool of_push) noexcept
+        : refused_by_(&by), ticket_(ticket), of_push_(of_push) {}
+
+    const mpmc_queue* refused_by_ = nullptr;
+    std::uint64_t ticket_ = 0;
+    bool of_push_ = false;
+  };
+
   mpmc_queue() noexcept : mpmc_queue(0) {}
   // Starts the positions at `first`, so that a test can stand just before they wrap. Of no use otherwise.
   explicit mpmc_queue(std::uint64_t first) noexcept : push_pos_(first * step), pop_pos_(first * step) {
@@ -116,9 +140,9 @@ class mpmc_queue {
 
   // ---- the producers' side
 
-  [[nodiscard]] queue_result try_push(T&& value) noexcept { return try_emplace(std::move(value)); }
+  [[nodiscard]] result try_push(T&& value) noexcept { return try_emplace(std::move(value)); }
   // Where copying may throw, the copy is made first, whether or not there is room.
-  [[nodiscard]] queue_result try_push(const T& value) noexcept(
+  [[nodiscard]] result try_push(const T& value) noexcept(
       std::is_nothrow_copy_constructible_v<T>) requires std::copy_constructible<T> {
     if constexpr (std::is_nothrow_copy_constructible_v<T>) {
       return try_emplace(value);
@@ -131,15 +155,15 @@ class mpmc_queue {
   // Makes the item in its slot.
   template <class... Args>
     requires std::constructible_from<T, Args...>
-  [[nodiscard]] queue_result try_emplace(Args&&... args) noexcept {
+  [[nodiscard]] result try_emplace(Args&&... args) noexcept {
     static_assert(std::is_nothrow_constructible_v<T, Args...>,
                   "mpmc_queue: this constructor may throw, which would leave a hole: make the item first, try_push it");
-    const claim mine = claim_to_push();
-    if (mine.place == nullptr) return mine.why;
+    const claim mine = claim_one<Producers>(push_pos_, 0);
+    if (mine.place == nullptr) return result(*this, mine.ticket, true);
     ::new (static_cast<void*>(mine.place->storage)) T(std::forward<Args>(args)...);
     publish_pushed(*mine.place, mine.ticket);
     leave(push_pos_, mine.ticket + step, Producers);
-    return queue_op_status::success;
+    return result();
   }
 
   // Moves in as many as fit, from the front; returns how many. Less than all: the queue is full or closed, or the next
@@ -166,20 +190,20 @@ class mpmc_queue {
 
   // ---- the consumers' side
 
-  [[nodiscard]] queue_result try_pop(T& out) noexcept requires std::is_nothrow_move_assignable_v<T> {
-    const claim mine = claim_to_pop();
-    if (mine.place == nullptr) return mine.why;
+  [[nodiscard]] result try_pop(T& out) noexcept requires std::is_nothrow_move_assignable_v<T> {
+    const claim mine = claim_one<Consumers>(pop_pos_, filled);
+    if (mine.place == nullptr) return result(*this, mine.ticket, false);
     T* const item = mine.place->item();
     out = std::move(*item);
     std::destroy_at(item);
     publish_popped(*mine.place, mine.ticket);
     leave(pop_pos_, mine.ticket + step, Consumers);
-    return queue_op_status::success;
+    return result();
   }
 
   // For a T that cannot be assigned to, or whose assignment may throw.
   [[nodiscard]] std::optional<T> try_pop() noexcept {
-    const claim mine = claim_to_pop();
+    const claim mine = claim_one<Consumers>(pop_pos_, filled);
     if (mine.place == nullptr) return std::nullopt;
     T* const item = mine.place->item();
     std::optional<T> out(std::move(*item));
@@ -243,11 +267,10 @@ class mpmc_queue {
     alignas(T) std::byte storage[sizeof(T)];
     T* item() noexcept { return std::launder(reinterpret_cast<T*>(storage)); }
   };
-  // A cell that this thread alone may touch until it publishes it; or none, and the reason.
+  // A cell that this thread alone may touch until it publishes it; or none.
   struct claim {
     cell* place;
     std::uint64_t ticket;
-    queue_op_status why = queue_op_status::success;
   };
 
   cell& cell_of(std::uint64_t ticket) noexcept { return cells_[ticket / step & (Capacity - 1)]; }
@@ -274,10 +297,10 @@ class mpmc_queue {
     if (side == callers::one) pos.store(next, mo::relaxed);  // own: read by observers, and for a refusal
   }
 
-  // The cell in turn, or why this thread cannot have it. `ready` is what its turn is beyond the ticket when it waits for
+  // The cell in turn, unless it is still an earlier one's. `ready` is what its turn is beyond the ticket when it waits for
   // this side.
-  template <callers Side, class WhyNot>
-  [[gnu::always_inline]] claim claim_one(atomic<std::uint64_t>& pos, std::uint64_t ready, WhyNot why_not) noexcept {
+  template <callers Side>
+  [[gnu::always_inline]] claim claim_one(atomic<std::uint64_t>& pos, std::uint64_t ready) noexcept {
     std::uint64_t ticket = position(pos, Side);
     contention_pause pause;
     for (;;) {
@@ -288,20 +311,16 @@ class mpmc_queue {
           return {&c, ticket};
         pause();
       } else if (turn < 0) {
-        return {nullptr, ticket, why_not(ticket)};
+        return {nullptr, ticket};
       } else {
         pause();
         ticket = position(pos, Side);
       }
     }
   }
-  [[gnu::always_inline]] claim claim_to_push() noexcept {
-    return claim_one<Producers>(push_pos_, 0, [this](std::uint64_t ticket) { return why_not_pushed(ticket); });
-  }
-  [[gnu::always_inline]] claim claim_to_pop() noexcept {
-    return claim_one<Consumers>(pop_pos_, filled, [this](std::uint64_t ticket) { return why_not_popped(ticket); });
-  }
 
+  // These hold for the call as well: the ticket was drawn before, and the opposite position was no further then. Where it
+  // has not come further since, no claim has been made that could have been under way.
   queue_op_status why_not_pushed(std::uint64_t ticket) const noexcept {
     if ((ticket & closed_bit) != 0) return queue_op_status::closed;
     if constexpr (Consumers == callers::one) return queue_op_status::full;  // it frees a slot before it moves on
