@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "holdfast/core/atomic.hpp"
+#include "holdfast/queue/mpmc_lockfree_queue.hpp"
 #include "holdfast/queue/mpmc_queue.hpp"
 
 #include "support/bench.hpp"
@@ -84,8 +85,6 @@ namespace {
 
 namespace bench = holdfast::bench;
 namespace mo = holdfast::mo;
-using holdfast::callers;
-using holdfast::mpmc_queue;
 
 using word = std::uint64_t;
 constexpr std::size_t capacity = 1024;
@@ -109,17 +108,18 @@ struct without_tokens {
   using consumer = through<Derived>;
 };
 
-template <callers Producers, callers Consumers>
-struct ours : without_tokens<ours<Producers, Consumers>> {
-  mpmc_queue<word, capacity, Producers, Consumers> queue{};
+template <class Queue>
+struct ours : without_tokens<ours<Queue>> {
+  Queue queue{};
   bool push(word value) { return static_cast<bool>(queue.try_push(value)); }
   bool pop(word& value) { return static_cast<bool>(queue.try_pop(value)); }
   std::size_t push(std::span<const word> values) { return queue.try_push(values); }
   std::size_t pop(std::span<word> values) { return queue.try_pop(values); }
 };
-using mpmc = ours<callers::many, callers::many>;
-using mpsc = ours<callers::many, callers::one>;
-using spmc = ours<callers::one, callers::many>;
+using mpmc = ours<holdfast::mpmc_queue<word, capacity>>;
+using mpsc = ours<holdfast::mpsc_queue<word, capacity>>;
+using spmc = ours<holdfast::spmc_queue<word, capacity>>;
+using lockfree = ours<holdfast::mpmc_lockfree_queue<word, capacity>>;
 
 struct mutex_ring : without_tokens<mutex_ring> {
   std::mutex mutex{};
@@ -501,6 +501,7 @@ void batch_items(const char* name) {
   batch_items<mpmc>("holdfast");
   add<mpsc, 4, 1>("u64_1024_4p1c", "holdfast_mpsc");
   add<spmc, 1, 4>("u64_1024_1p4c", "holdfast_spmc");
+  single_items<lockfree>("holdfast_lockfree");
   single_items<mutex_ring>("std_mutex");
   batch_items<mutex_ring>("std_mutex");
 #if HAS_BOOST
