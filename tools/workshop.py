@@ -132,10 +132,11 @@ LONG = [
 ]
 
 # clang-tidy's two shares: these sources, with Boost.Beast and templates by the dozen in them, take longer than the others.
-SLOW_TO_LINT = ("tools/holdfast/", "tests/fault/", "tests/fuzz/", "tests/linearizability/", "tests/model/", "tests/stress/soak/")
+SLOW_TO_LINT = ("bench/", "tools/holdfast/", "tests/fault/", "tests/fuzz/", "tests/linearizability/", "tests/model/",
+                "tests/stress/")
 LINTS = {
-    "lint": "clang-format, and clang-tidy over the library, its tests and benchmarks but for what the other one takes",
-    "lint-program": "clang-tidy over the program, and the model checker, fuzz targets, windows, faults and soak programs",
+    "lint": "clang-format, and clang-tidy over the library and its tests but for what the other one takes",
+    "lint-program": "clang-tidy over the program, and the benchmarks, model checker, fuzz targets, windows, faults and stress programs",
 }
 
 # Seconds that a step takes on two cores without a compiler cache; replaced by what the last run here took.
