@@ -24,7 +24,7 @@ struct with_default {
   int number = 17;
 };
 struct may_throw {
-  may_throw() noexcept(false) {}
+  may_throw() noexcept(false) {}  // NOLINT(modernize-use-equals-default): defaulted, it would not
 };
 struct no_default {
   explicit no_default(int n) : number(n) {}
