@@ -42,32 +42,42 @@ using test_support::hot_path_scope;
 namespace {
 constexpr time_point start{1h};
 constexpr int rounds = 2'000;
+
+struct tally {
+  std::uint64_t pushed = 0;
+  std::uint64_t popped = 0;
+  std::uint64_t refused = 0;
+};
+
+// Everything that a queue with room for 64 and nothing in it does in all its ways, full and empty.
+template <class Queue>
+void push_and_pop(Queue& queue, tally& t) {
+  std::array<std::uint64_t, 16> some{};
+  std::uint64_t one = 0;
+  for (int i = 0; i < rounds; ++i) {
+    while (queue.try_push(one)) ++t.pushed;
+    ++t.refused;
+    while (queue.try_pop(one)) ++t.popped;
+    if (!queue.try_pop()) ++t.refused;
+    if (queue.try_emplace(7U)) ++t.pushed;
+    t.pushed += queue.try_push(std::span<const std::uint64_t>(some));
+    t.popped += queue.try_pop(std::span(some));
+    t.popped += queue.consume_all([](std::uint64_t) {});
+    t.refused += queue.size_approx();
+  }
+}
 }  // namespace
 
 TEST_CASE("spsc_queue pushes and pops, one and many, full and empty, on a quiet path", "[alloc][hot]") {
   const auto queue = std::make_unique<spsc_queue<std::uint64_t, 64>>();
-  std::uint64_t pushed = 0;
-  std::uint64_t popped = 0;
-  std::uint64_t refused = 0;
+  tally t;
   {
     const hot_path_scope scope("spsc_queue");
-    std::array<std::uint64_t, 16> some{};
-    std::uint64_t one = 0;
-    for (int i = 0; i < rounds; ++i) {
-      while (queue->try_push(one)) ++pushed;
-      ++refused;
-      while (queue->try_pop(one)) ++popped;
-      if (!queue->try_pop()) ++refused;
-      if (queue->try_emplace(7U)) ++pushed;
-      pushed += queue->try_push(std::span<const std::uint64_t>(some));
-      popped += queue->try_pop(std::span(some));
-      popped += queue->consume_all([](std::uint64_t) {});
-      refused += queue->size_approx();
-    }
+    push_and_pop(*queue, t);
   }
-  CHECK(pushed == popped);
-  CHECK(pushed > 64U * rounds);
-  CHECK(refused == 2U * rounds);
+  CHECK(t.pushed == t.popped);
+  CHECK(t.pushed > 64U * rounds);
+  CHECK(t.refused == 2U * rounds);
 }
 
 TEST_CASE("spsc_queue is written and read in place, watched or sized at run time, on a quiet path", "[alloc][hot]") {
@@ -105,31 +115,18 @@ TEMPLATE_TEST_CASE(
     "[alloc][hot]", (mpmc_queue<std::uint64_t, 64>), (mpsc_queue<std::uint64_t, 64>), (spmc_queue<std::uint64_t, 64>),
     (mpmc_lockfree_queue<std::uint64_t, 64>)) {
   const auto queue = std::make_unique<TestType>();
-  std::uint64_t pushed = 0;
-  std::uint64_t popped = 0;
-  std::uint64_t refused = 0;
+  tally t;
   {
     const hot_path_scope scope("mpmc_queue");
-    std::array<std::uint64_t, 16> some{};
-    std::uint64_t one = 0;
-    for (int i = 0; i < rounds; ++i) {
-      while (queue->try_push(one)) ++pushed;
-      ++refused;
-      while (queue->try_pop(one)) ++popped;
-      if (!queue->try_pop()) ++refused;
-      if (queue->try_emplace(7U)) ++pushed;
-      pushed += queue->try_push(std::span<const std::uint64_t>(some));
-      popped += queue->try_pop(std::span(some));
-      popped += queue->consume_all([](std::uint64_t) {});
-      refused += queue->size_approx();
-    }
+    push_and_pop(*queue, t);
     queue->close();
-    refused += queue->closed() && queue->try_push(one) == queue_op_status::closed ? 1U : 0U;
-    refused += queue->try_pop(one) == queue_op_status::closed ? 1U : 0U;
+    std::uint64_t one = 0;
+    t.refused += queue->closed() && queue->try_push(one) == queue_op_status::closed ? 1U : 0U;
+    t.refused += queue->try_pop(one) == queue_op_status::closed ? 1U : 0U;
   }
-  CHECK(pushed == popped);
-  CHECK(pushed > 64U * rounds);
-  CHECK(refused == 2U * rounds + 2);
+  CHECK(t.pushed == t.popped);
+  CHECK(t.pushed > 64U * rounds);
+  CHECK(t.refused == 2U * rounds + 2);
 }
 
 TEST_CASE("record_ring claims, commits, reads and releases on a quiet path", "[alloc][hot]") {

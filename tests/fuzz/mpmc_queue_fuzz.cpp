@@ -11,46 +11,13 @@
 #include "holdfast/queue/mpmc_lockfree_queue.hpp"
 #include "holdfast/queue/mpmc_queue.hpp"
 
+#include "fuzz/counted.hpp"
 #include "fuzz/target.hpp"
 
 namespace {
 
 using namespace holdfast;
 using namespace holdfast::fuzz;
-
-// Knows how many of it live: an item that is lost, or destroyed twice, shows. No default constructor, move-only.
-class counted {
- public:
-  explicit counted(std::uint32_t n) noexcept : n_(n) { ++living; }
-  counted(counted&& other) noexcept : n_(std::exchange(other.n_, gone)) { ++living; }
-  counted& operator=(counted&& other) noexcept {
-    n_ = std::exchange(other.n_, gone);
-    return *this;
-  }
-  ~counted() { --living; }
-  [[nodiscard]] std::uint32_t number() const { return n_; }
-
-  static constexpr std::uint32_t gone = 0xFFFF'FFFF;
-  static inline int living = 0;
-
- private:
-  std::uint32_t n_;
-};
-
-std::uint32_t number_of(const counted& item) {
-  return item.number();
-}
-std::uint32_t number_of(std::uint32_t item) {
-  return item;
-}
-
-constexpr std::size_t batch = 24;
-constexpr std::uint32_t untouched = 0xFFFF'FFFE;
-
-template <class T, std::size_t... I>
-std::array<T, sizeof...(I)> filled(std::uint32_t from, bool same, std::index_sequence<I...>) {
-  return {T(same ? from : from + static_cast<std::uint32_t>(I))...};
-}
 
 template <class Queue>
 class trial {

@@ -7,6 +7,7 @@
 
 #include "holdfast/queue/spsc_queue.hpp"
 
+#include "fuzz/counted.hpp"
 #include "fuzz/target.hpp"
 #include "support/sized_queue.hpp"
 
@@ -15,39 +16,6 @@ namespace {
 using namespace holdfast;
 using namespace holdfast::fuzz;
 using test_support::sized_queue;
-
-// Knows how many of it live: an item that is lost, or destroyed twice, shows. No default constructor, move-only.
-class counted {
- public:
-  explicit counted(std::uint32_t n) : n_(n) { ++living; }
-  counted(counted&& other) noexcept : n_(std::exchange(other.n_, gone)) { ++living; }
-  counted& operator=(counted&& other) noexcept {
-    n_ = std::exchange(other.n_, gone);
-    return *this;
-  }
-  ~counted() { --living; }
-  [[nodiscard]] std::uint32_t number() const { return n_; }
-
-  static constexpr std::uint32_t gone = 0xFFFF'FFFF;
-  static inline int living = 0;
-
- private:
-  std::uint32_t n_;
-};
-
-std::uint32_t number_of(const counted& item) {
-  return item.number();
-}
-std::uint32_t number_of(std::uint32_t item) {
-  return item;
-}
-
-constexpr std::size_t batch = 24;
-
-template <class T, std::size_t... I>
-std::array<T, sizeof...(I)> filled(std::uint32_t from, bool same, std::index_sequence<I...>) {
-  return {T(same ? from : from + static_cast<std::uint32_t>(I))...};
-}
 
 template <class Queue>
 class trial {
@@ -177,7 +145,6 @@ class trial {
     expect(queue_.size_approx() == 0, "and then the size is exact");
   }
 
-  static constexpr std::uint32_t untouched = 0xFFFF'FFFE;
   queue_type queue_;
   std::deque<std::uint32_t> oracle_;
   std::size_t in_hand_ = 0;

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,29 +16,12 @@
 #include "holdfast/queue/queue_result.hpp"
 
 #include "support/catch.hpp"
+#include "support/patience.hpp"
 
 namespace crowd {
 
 using namespace holdfast;
-
-inline constexpr auto time_limit = std::chrono::seconds(60);
-
-// A wait that yields and that gives up, so that a lost item fails the test and does not hang it.
-class patience {
- public:
-  [[nodiscard]] bool wait() {
-    if (++rounds_ % 16 != 0) {
-      cpu_relax();
-      return true;
-    }
-    std::this_thread::yield();
-    return rounds_ % 4096 != 0 || std::chrono::steady_clock::now() < end_;
-  }
-
- private:
-  std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + time_limit;
-  std::uint64_t rounds_ = 0;
-};
+using test_support::patience;
 
 // Whose it is, which one, and a check over both, so that one that is torn or made up shows.
 struct item {

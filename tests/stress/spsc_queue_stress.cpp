@@ -13,9 +13,11 @@
 #include "holdfast/queue/spsc_queue.hpp"
 
 #include "support/catch.hpp"
+#include "support/patience.hpp"
 #include "support/sized_queue.hpp"
 
 using holdfast::spsc_queue;
+using test_support::patience;
 using test_support::sized_queue;
 namespace mo = holdfast::mo;
 
@@ -26,24 +28,6 @@ namespace {
 constexpr std::uint64_t items_for(std::size_t capacity) {
   return std::min<std::uint64_t>(1'000'000, 20'000 * capacity);
 }
-constexpr auto time_limit = std::chrono::seconds(60);
-
-// A wait that yields and that gives up, so that a lost item fails the test and does not hang it.
-class patience {
- public:
-  [[nodiscard]] bool wait() {
-    if (++rounds_ % 16 != 0) {
-      holdfast::cpu_relax();
-      return true;
-    }
-    std::this_thread::yield();
-    return rounds_ % 4096 != 0 || std::chrono::steady_clock::now() < end_;
-  }
-
- private:
-  std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + time_limit;
-  std::uint64_t rounds_ = 0;
-};
 
 // An item that shows when a part of it comes from another time.
 template <std::size_t Words>

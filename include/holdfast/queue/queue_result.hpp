@@ -10,8 +10,8 @@
 //   closed    try_push          the queue takes nothing more                                     stop
 //             try_pop           nothing is in it, and nothing will come                          stop
 //
-// It converts in a condition, `if (queue.try_push(item))`, and compares with a status. Full, empty and closed are facts,
-// and busy is the only answer that is given by chance; which of them a queue can give, its header says.
+// It converts in a condition, `if (queue.try_push(item))`, and compares with a status. Which of them a queue can give, and
+// what it counts as an item where a call is under way, its header says.
 //
 // Method: the statuses of the C++ proposal for concurrent queues (P0260), which has `busy` for the same reason.
 //

@@ -17,6 +17,8 @@
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/random.hpp"
 
+#include "support/patience.hpp"
+
 namespace soak {
 
 namespace mo = holdfast::mo;
@@ -68,22 +70,7 @@ class run {
 // Runs all of them at once and joins them.
 void together(const std::vector<std::function<void()>>& bodies);
 
-// A wait that yields and that gives up, so that a lost item fails the run and does not hang it.
-class patience {
- public:
-  bool wait() {
-    if (++rounds_ % 16 != 0) {
-      holdfast::cpu_relax();
-      return true;
-    }
-    std::this_thread::yield();
-    return rounds_ % 4096 != 0 || std::chrono::steady_clock::now() < end_;
-  }
-
- private:
-  std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  std::uint64_t rounds_ = 0;
-};
+using test_support::patience;
 
 struct suite {
   std::string_view name;
