@@ -114,7 +114,8 @@ CONFIGURATIONS["coverage"] = {
     "options": {"buildtype": "debug", "b_coverage": "true", "cpp_args": "-Dalways_inline=noinline", "tests": "enabled",
                 "bench": "disabled", "tools": "disabled"},
     "targets": ["tests/unit_tests", "tests/asio_tests", "tests/model/model_tests"],
-    "tests": ["--timeout-multiplier", "5", "unit", "asio", "model at random", "model at random, readers"],
+    "tests": ["--timeout-multiplier", "5", "unit", "asio", "model at random", "model at random, readers",
+              "model, a lap behind"],
     "before": coverage_begin,
     "after": coverage_report,
 }

@@ -69,8 +69,18 @@ Real read(const std::string& text) {
   }
 }
 
-// The fewest digits that read back, in scientific notation: what is written is not longer. The sign of a real number that
-// std::to_chars leaves off an integer is not counted.
+// Digits from the first to the last that is not zero.
+std::size_t significant(std::string_view text) {
+  std::string digits;
+  for (const char c : text.substr(0, text.find('e'))) {
+    if (c >= '0' && c <= '9') digits += c;
+  }
+  const std::size_t first = digits.find_first_not_of('0');
+  return first == digits.npos ? 0 : digits.find_last_not_of('0') - first + 1;
+}
+
+// Of all texts in scientific notation that read back equal, none is shorter, or what is written makes do with as few digits.
+// The sign of a real number that std::to_chars leaves off an integer is not counted.
 template <class Real>
 void shortest(std::string_view text, Real value) {
   if (text.substr(text.size() - 2) == ".0") text.remove_suffix(2);
@@ -82,7 +92,8 @@ void shortest(std::string_view text, Real value) {
     size = static_cast<std::size_t>(
         std::snprintf(other.data(), other.size(), "%.*e", --digits, static_cast<double>(value)));
   } while (size >= text.size() && (digits -= static_cast<int>(size - text.size())) > 0);
-  expect(size >= text.size() || read<Real>(other.data()) != value, "no shorter text reads back equal");
+  if (size >= text.size() || read<Real>(other.data()) != value) return;
+  expect(significant(text) <= significant(other.data()), "no shorter text of fewer digits reads back equal");
 }
 
 template <class Real>

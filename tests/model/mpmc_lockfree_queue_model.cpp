@@ -71,6 +71,33 @@ struct passed_by {
 };
 MODEL_SCENARIO("mpmc_lockfree_queue", passed_by, {});
 
+// One goes round the ring twice and past another who has drawn his ticket and not looked yet: the put of the next lap finds
+// his number still there, leaves the entry alone, and whoever comes by makes it unsafe. Once he is done, a put of a later lap
+// may use it, but only if no take has gone past.
+struct lapped {
+  static constexpr unsigned threads = 2;
+  using ring = index_ring<2, 2>;
+  ring numbers{ring::holds::all};
+  std::uint64_t kept = ring::none;
+
+  void run(unsigned thread) {
+    if (thread == 0) {
+      kept = numbers.take();
+    } else {
+      for (int round = 0; round < 8; ++round) {
+        if (const std::uint64_t number = numbers.take(); number != ring::none) MODEL_CHECK(numbers.put(number));
+      }
+    }
+  }
+  void after() {
+    std::array<unsigned, 2> seen{};
+    for (std::uint64_t number = kept; number != ring::none; number = numbers.take()) ++seen[number];
+    MODEL_CHECK(seen[0] == 1);
+    MODEL_CHECK(seen[1] == 1);
+  }
+};
+MODEL_SCENARIO("mpmc_lockfree_queue", lapped, {});
+
 // Takes in vain count down how many more there may be, and a put fills that up: whatever it sees of the counting, its number
 // is found afterwards.
 struct counted_down {

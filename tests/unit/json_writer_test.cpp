@@ -187,6 +187,8 @@ TEST_CASE("doubles are written with a point or an exponent and nothing that JSON
   CHECK(number(1e22) == "1e+22");
   CHECK(number(std::numeric_limits<double>::max()) == "1.7976931348623157e+308");
   CHECK(number(std::numeric_limits<double>::denorm_min()) == "5e-324");
+  CHECK(number(16'000'000.0) == "16000000.0");
+  CHECK(number(1.6e12) == "1.6e+12");
   CHECK(number(std::nan("")) == "null");
   CHECK(number(std::numeric_limits<double>::infinity()) == "null");
   CHECK(number(-std::numeric_limits<double>::infinity()) == "null");

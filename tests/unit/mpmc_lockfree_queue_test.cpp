@@ -146,6 +146,10 @@ TEST_CASE("mpmc_lockfree_queue: batches take what fits and give what is there, f
   CHECK(queue.try_pop(std::span<int>(out).first(1)) == 1);
   CHECK(queue.try_pop(std::span<int>(out).subspan(1)) == 3);
   CHECK(out == std::array<int, 6>{1, 2, 3, 4, -1, -1});
+  CHECK(queue.try_push(std::span<const int>(in)) == 4);
+  CHECK(queue.try_pop(std::span<int>(out)) == 4);
+  CHECK(queue.try_push(std::span<int>(in).first(4)) == 4);
+  CHECK(queue.try_pop(std::span<int>(out)) == 4);
 }
 
 TEST_CASE("mpmc_lockfree_queue: closed, it takes nothing more, is drained, and then says so", "[mpmc_lockfree_queue]") {
@@ -181,6 +185,19 @@ TEST_CASE("mpmc_lockfree_queue: consume_all hands over what was there at the cal
   CHECK(seen == std::vector<int>{0, 1, 2});
   CHECK(queue.consume_all([](int&&) {}) == 3);
   CHECK(queue.consume_all([](int&&) {}) == 0);
+}
+
+TEST_CASE("mpmc_lockfree_queue: consume_all ends where another has taken what was there at the call",
+          "[mpmc_lockfree_queue]") {
+  mpmc_lockfree_queue<counted, 4> queue;
+  for (int i = 0; i < 4; ++i) REQUIRE(queue.try_emplace(i));
+  std::vector<int> seen;
+  const std::size_t count = queue.consume_all([&](counted&& item) {
+    seen.push_back(item.number());
+    REQUIRE(queue.try_pop().has_value());  // as another consumer might
+  });
+  CHECK(count == 2);
+  CHECK(seen == std::vector<int>{0, 2});
 }
 
 TEST_CASE("mpmc_lockfree_queue: what is left in it is destroyed with it, once; items need not be assignable",

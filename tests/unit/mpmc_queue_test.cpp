@@ -232,6 +232,19 @@ TEMPLATE_TEST_CASE("mpmc_queue: consume_all hands over what was there at the cal
   CHECK(queue.consume_all([](int&&) {}) == 0);
 }
 
+TEMPLATE_TEST_CASE("mpmc_queue: consume_all ends where another has taken what was there at the call", "[mpmc_queue]",
+                   (mpmc_queue<counted, 4>), (spmc_queue<counted, 4>)) {
+  TestType queue;
+  for (int i = 0; i < 4; ++i) REQUIRE(queue.try_emplace(i));
+  std::vector<int> seen;
+  const std::size_t count = queue.consume_all([&](counted&& item) {
+    seen.push_back(item.number());
+    REQUIRE(queue.try_pop().has_value());  // as another consumer might
+  });
+  CHECK(count == 2);
+  CHECK(seen == std::vector<int>{0, 2});
+}
+
 TEMPLATE_TEST_CASE("mpmc_queue: what is left in it is destroyed with it, once", "[mpmc_queue]",
                    (mpmc_queue<counted, 4>), (spmc_queue<counted, 4>)) {
   counted::alive = 0;

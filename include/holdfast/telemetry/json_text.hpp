@@ -4,8 +4,10 @@
 //   operation          space needed at `out`        note
 //   put_unsigned       json_number_space            exact to 2^64 - 1
 //   put_signed         json_number_space            exact
-//   put_double         json_number_space            shortest that reads back equal; always with `.` or `e`; NaN and
-//   infinities: null put_float          json_number_space            shortest for a float put_bool json_number_space
+//   put_double         json_number_space            the shortest text that reads back equal, or one of as few digits without
+//                                                   an exponent (16000000.0); always with `.` or `e`; NaN, infinities: null
+//   put_float          json_number_space            the shortest text that reads back equal, and so on
+//   put_bool           json_number_space            true, false
 //   put_hex            2 * bytes                    lower case, no quotes
 //   put_escaped        6 * bytes + 16               no quotes around it; valid UTF-8 whatever comes in
 //   rfc3339_writer     rfc3339_space                2026-11-23T20:18:06.123456789Z, no quotes
