@@ -4,7 +4,7 @@
 namespace holdfast::demo {
 namespace {
 
-constexpr std::size_t columns = 100;
+constexpr std::size_t page_columns = 100;
 
 std::string verdict_text(judgement j, painter with) {
   switch (j) {
@@ -17,7 +17,7 @@ std::string verdict_text(judgement j, painter with) {
 
 // One line a promise: verdict, promise, figure. 4 + 2 + 49 + 2 + 43 columns.
 std::string promise_line(const promise& p, painter with) {
-  return verdict_text(p.verdict, with) + "  " + fitted(p.what, 49) + "  " + fitted(p.figure, columns - 57) + "\n";
+  return verdict_text(p.verdict, with) + "  " + fitted(p.what, 49) + "  " + fitted(p.figure, page_columns - 57) + "\n";
 }
 
 std::string contrast_line(std::string_view name, const run_record& run, painter with) {
@@ -27,7 +27,7 @@ std::string contrast_line(std::string_view name, const run_record& run, painter 
   const std::string text = fitted(name, 14) + grouped(failed) + " of " + grouped(all.reads.all()) + " reads failed; " +
                            "p99 in the outage " + text_of(outage.read_time.quantile(990)) +
                            "; writes refused or lost " + grouped(all.writes.errors());
-  return with(failed == 0 ? paint::good : paint::bad, fitted(text, columns)) + "\n";
+  return with(failed == 0 ? paint::good : paint::bad, fitted(text, page_columns)) + "\n";
 }
 
 }  // namespace
