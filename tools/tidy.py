@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The folder is the layer: what the headers and sources of a room may include. An arrow that is not here is refused.
 LAYERS = {
     "core": {"core"},
-    "queue": {"core", "queue"},
+    "queue": {"core", "time", "queue"},
     "time": {"core", "time"},
     "policy": {"core", "time", "policy"},
     "telemetry": {"core", "queue", "time", "telemetry"},

@@ -28,6 +28,7 @@
 #include "holdfast/queue/record_ring.hpp"
 #include "holdfast/queue/shared_record_ring.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
+#include "holdfast/queue/waiting_queue.hpp"
 #include "holdfast/telemetry/context.hpp"
 #include "holdfast/telemetry/counter.hpp"
 #include "holdfast/telemetry/histogram.hpp"
@@ -78,6 +79,27 @@ TEST_CASE("spsc_queue pushes and pops, one and many, full and empty, on a quiet 
   CHECK(t.pushed == t.popped);
   CHECK(t.pushed > 64U * rounds);
   CHECK(t.refused == 2U * rounds);
+}
+
+TEMPLATE_TEST_CASE("waiting_queue pays neither memory nor a system call where nobody waits", "[alloc][hot]",
+                   (spsc_queue<std::uint64_t, 64>), (mpmc_queue<std::uint64_t, 64>)) {
+  const auto queue = std::make_unique<waiting_queue<TestType>>();
+  std::uint64_t moved = 0;
+  {
+    const hot_path_scope scope("waiting_queue");
+    std::array<std::uint64_t, 16> some{};
+    std::uint64_t one = 0;
+    for (int i = 0; i < rounds; ++i) {
+      while (queue->try_push(std::uint64_t{1})) {
+      }
+      while (queue->wait_pop(one, deadline(time_point::min()))) ++moved;
+      if (queue->wait_push(std::uint64_t{1}, deadline::never())) ++moved;
+      moved += queue->try_push(std::span(some));
+      moved += queue->try_pop(std::span(some));
+      if (queue->try_pop(one)) ++moved;
+    }
+  }
+  CHECK(moved >= 90U * rounds);
 }
 
 TEST_CASE("spsc_queue is written and read in place, watched or sized at run time, on a quiet path", "[alloc][hot]") {

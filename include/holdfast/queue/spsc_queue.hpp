@@ -13,6 +13,7 @@
 //   peek(n)            consumer   wait-free   O(1)   never       an empty span: empty, or n is 0
 //   release(n)         consumer   wait-free   O(n)   never       (asserted: so many are peeked)
 //   consume_all(fn)    consumer   wait-free   O(n)   never       0; takes what was there when it was called, not more
+//   publish_pops       consumer   wait-free   O(1)   never       -
 //   size_approx        anyone     wait-free   O(1)   never       -
 //   capacity           anyone     wait-free   O(1)   never       -
 //   refused_pushes, refused_pops, high_water
@@ -293,6 +294,8 @@ class spsc_queue {
     ring_.ask_for_items(pos + n, n);
     ring_.popped_run(pos + n);
   }
+  // Tells the producer of every slot that is free, also between two groups: before it is woken for one.
+  void publish_pops() noexcept { ring_.popped(ring_.pop_pos()); }
 
   // Calls fn(T&&) for each item that was in the queue at the call, oldest first; returns how many. The item lives in
   // its slot during the call and is destroyed after it.

@@ -212,6 +212,23 @@ void engine::fence(order o, place where) {
   }
 }
 
+void engine::interrupt_all(place where) {
+  // The caller's own fences are around those of the others.
+  for (thread_id step = 0; step <= thread_count_ + 1; ++step) {
+    const bool own = step == 0 || step > thread_count_;
+    if (!own && step == current_) continue;
+    const engine_scope scope(*this);
+    const operation op{.kind = op_kind::interrupt, .expected = own ? current_ : step, .where = where};
+    step_begins(op);
+    if (own || options_.wrong != flaw::interrupts_ignored) {
+      memory_.fence(static_cast<thread_id>(op.expected), order::seq_cst);
+      threads_[op.expected].relaxed_at = 0;  // it may see by now what its last turn did not
+    }
+    tell(op, op.expected, "");
+    step_ends(op);
+  }
+}
+
 void engine::relax(place where) {
   const engine_scope scope(*this);
   if (current_ == main_thread) return;
@@ -224,9 +241,10 @@ void engine::relax(place where) {
   step_begins(op);
   tell(op, 0, "");
   step_ends(op);
+  thread.turn_began = memory_.births();
 }
 
-void engine::park(const void* object, std::uint64_t initial, std::uint64_t expected, place where) {
+void engine::park(const void* object, std::uint64_t initial, std::uint64_t expected, place where, std::uint64_t mask) {
   const engine_scope scope(*this);
   operation op{.kind = op_kind::park, .expected = expected, .where = where};
   op.object = location_of(object, initial);
@@ -243,7 +261,7 @@ void engine::park(const void* object, std::uint64_t initial, std::uint64_t expec
   const positions where_to = readable(current_, op);
   const std::size_t at = where_to[choice(where_to.size())];
   const std::uint64_t value = memory_.read(current_, op.object, at, order::relaxed);
-  if (value != expected) {
+  if ((value & mask) != expected) {
     tell(op, value, "changed");
     step_ends(op);
     return;

@@ -49,10 +49,13 @@ class engine {
   bool exchange_if(const void* object, std::uint64_t initial, std::uint64_t& expected, std::uint64_t desired,
                    order success, order failure, bool weak, place where);
   void fence(order o, place where);
+  // A seq_cst fence in each thread, one after the other: what membarrier(2) does for its caller.
+  void interrupt_all(place where);
   void relax(place where);
-  // Sleeps unless the location holds something else than `expected`; woken by wake(). As a futex: the look and the
-  // falling asleep are one step for whoever wakes.
-  void park(const void* object, std::uint64_t initial, std::uint64_t expected, place where);
+  // Sleeps unless the location holds something else than `expected` in the mask's bits; woken by wake(). As a futex: the
+  // look and the falling asleep are one step for whoever wakes.
+  void park(const void* object, std::uint64_t initial, std::uint64_t expected, place where,
+            std::uint64_t mask = ~std::uint64_t{0});
   void wake(const void* object, std::uint64_t initial, bool all, place where);
 
   // --- plain data
@@ -92,7 +95,8 @@ class engine {
     bool woken = false;              // from a park
     bool asleep = false;             // in the sleep set: another branch has this operation first
     std::uint64_t asleep_since = 0;  // births at that time
-    std::uint64_t relaxed_at = 0;
+    std::uint64_t relaxed_at = 0;    // births when a turn of a spin loop ended
+    std::uint64_t turn_began = 0;    // and when the turn before it had
     unsigned relaxes = 0;
     int weak_failures = 0;
     unsigned steps = 0;

@@ -18,7 +18,9 @@ bool engine::enabled(thread_id t) const {
     case op_kind::lock:
       return !const_cast<engine*>(this)->locks_.find(reinterpret_cast<const void*>(thread.next.expected))->held;
     case op_kind::relax:  // until there is something new to see
-      return memory_.births() > thread.relaxed_at || (memory_.has_unseen(t) && thread.relaxes < 8);
+      // In the end only what was written after its last turn had begun: the rest it has had its chance to see.
+      return memory_.births() > thread.relaxed_at ||
+             (memory_.has_unseen(t) && (thread.relaxes < 8 || memory_.births() > thread.turn_began));
     default: return true;
   }
 }
@@ -35,8 +37,7 @@ bool engine::awake(thread_id t) const {
 void engine::wake_sleepers(const operation& done, thread_id by) {
   if (!options_.reduce) return;
   const auto is_sc = [](const operation& op) {
-    return op.kind == op_kind::fence ||
-           (op.on_location() && (op.success == order::seq_cst || op.failure == order::seq_cst));
+    return op.fences() || (op.on_location() && (op.success == order::seq_cst || op.failure == order::seq_cst));
   };
   const auto on_sleepers = [](const operation& op) {
     return op.kind == op_kind::park || op.kind == op_kind::parked || op.kind == op_kind::wake;
@@ -46,9 +47,10 @@ void engine::wake_sleepers(const operation& done, thread_id by) {
     thread_run& thread = threads_[t];
     if (t == by || !thread.asleep) continue;
     const operation& theirs = thread.next;
-    const bool fences = done.kind == op_kind::fence || theirs.kind == op_kind::fence;
+    const bool fences = done.fences() || theirs.fences();
     const bool same = done.object == theirs.object;
     const bool meet = theirs.kind == op_kind::relax ||
+                      (options_.wrong != flaw::interrupts_commute && (done.interrupts(t) || theirs.interrupts(by))) ||
                       (options_.wrong != flaw::sc_steps_commute && is_sc(done) && is_sc(theirs) && (fences || same)) ||
                       (on_sleepers(done) && on_sleepers(theirs) && same) ||
                       (done.writes() && theirs.kind == op_kind::park && same) ||
@@ -247,7 +249,7 @@ void engine::execute(const scenario& s) {
   for (thread_run& t : threads_) {
     t.next = {};
     t.done = t.dead = t.woken = t.asleep = false;
-    t.asleep_since = t.relaxed_at = 0;
+    t.asleep_since = t.relaxed_at = t.turn_began = 0;
     t.relaxes = t.steps = 0;
     t.weak_failures = 0;
   }

@@ -40,17 +40,18 @@ enum class op_kind : std::uint8_t {
   rmw,
   cas_strong,
   cas_weak,
-  fence,   // seq_cst only: the weaker ones concern nobody but their own thread
-  relax,   // a turn of a spin loop
-  park,    // sleep while a location holds a value, as a futex does
-  parked,  // asleep
+  fence,      // seq_cst only: the weaker ones concern nobody but their own thread
+  interrupt,  // a seq_cst fence in another thread, as membarrier(2) makes; which one is in `expected`
+  relax,      // a turn of a spin loop
+  park,       // sleep while a location holds a value, as a futex does
+  parked,     // asleep
   wake,
   lock,
   unlock,
 };
 constexpr const char* name_of(op_kind k) noexcept {
-  constexpr const char* names[] = {"",      "load", "store",  "rmw",  "cas",  "cas weak", "fence",
-                                   "relax", "park", "parked", "wake", "lock", "unlock"};
+  constexpr const char* names[] = {"",          "load",  "store", "rmw",    "cas",  "cas weak", "fence",
+                                   "interrupt", "relax", "park",  "parked", "wake", "lock",     "unlock"};
   return names[static_cast<int>(k)];
 }
 
@@ -74,14 +75,16 @@ enum class flaw : std::uint8_t {
   waker_forgotten,      // who goes to sleep does not see what an earlier waker had seen
   free_beside_use,      // memory may be freed while another thread uses it
   use_after_free,       // and used afterwards
+  interrupts_ignored,   // a heavy fence is one in its own thread only
+  interrupts_commute,   // the reduction does not wake a thread that is interrupted, nor who interrupts it
   any_order,            // a load may be release, a store acquire
 };
-inline constexpr std::array all_flaws{flaw::no_release_sequence, flaw::fences_ignored,     flaw::order_of_execution,
-                                      flaw::one_value_back,      flaw::sc_is_acq_rel,      flaw::sc_fence_is_acq_rel,
-                                      flaw::no_race_on_read,     flaw::rmw_not_atomic,     flaw::weak_never_fails,
-                                      flaw::sleeps_too_deep,     flaw::failure_as_success, flaw::relaxed_is_acquire,
-                                      flaw::weak_needs_untaken,  flaw::sc_steps_commute,   flaw::waker_forgotten,
-                                      flaw::free_beside_use,     flaw::use_after_free,     flaw::any_order};
+inline constexpr std::array all_flaws{
+    flaw::no_release_sequence, flaw::fences_ignored,      flaw::order_of_execution, flaw::one_value_back,
+    flaw::sc_is_acq_rel,       flaw::sc_fence_is_acq_rel, flaw::no_race_on_read,    flaw::rmw_not_atomic,
+    flaw::weak_never_fails,    flaw::sleeps_too_deep,     flaw::failure_as_success, flaw::relaxed_is_acquire,
+    flaw::weak_needs_untaken,  flaw::sc_steps_commute,    flaw::waker_forgotten,    flaw::free_beside_use,
+    flaw::use_after_free,      flaw::interrupts_ignored,  flaw::interrupts_commute, flaw::any_order};
 constexpr const char* name_of(flaw f) noexcept {
   constexpr const char* names[] = {"none",
                                    "no release sequence",
@@ -101,6 +104,8 @@ constexpr const char* name_of(flaw f) noexcept {
                                    "who goes to sleep does not see what a waker had seen",
                                    "memory may be freed beside a use",
                                    "memory may be used after it was freed",
+                                   "a heavy fence interrupts nobody",
+                                   "the reduction does not wake for an interrupt",
                                    "every order is legal"};
   return names[static_cast<int>(f)];
 }
@@ -110,12 +115,16 @@ struct operation {
   std::uint32_t object = 0;  // a location; for lock and unlock a mutex
   order success = order::relaxed;
   order failure = order::relaxed;  // of an exchange that does not happen
-  std::uint64_t expected = 0;      // of an exchange, or what a sleeper waits to see changed
+  std::uint64_t expected = 0;      // of an exchange, what a sleeper waits to see changed, or whom to interrupt
   place where{};
 
   [[nodiscard]] bool exchanges() const noexcept { return kind == op_kind::cas_strong || kind == op_kind::cas_weak; }
   [[nodiscard]] bool reads() const noexcept { return kind == op_kind::load || kind == op_kind::rmw || exchanges(); }
   [[nodiscard]] bool writes() const noexcept { return kind == op_kind::store || kind == op_kind::rmw || exchanges(); }
+  [[nodiscard]] bool fences() const noexcept { return kind == op_kind::fence || kind == op_kind::interrupt; }
+  [[nodiscard]] bool interrupts(unsigned thread) const noexcept {
+    return kind == op_kind::interrupt && expected == thread;
+  }
   [[nodiscard]] bool on_location() const noexcept { return reads() || writes() || kind == op_kind::park; }
 };
 

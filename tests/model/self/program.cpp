@@ -111,7 +111,7 @@ std::string all_but(const std::string& digits, std::size_t length, const std::st
 std::vector<program> all_programs() {
   std::vector<program> all;
   for (const auto part : {coherence_programs, exchange_programs, causality_programs, total_order_programs,
-                          misuse_programs, waiting_programs, mode_programs}) {
+                          misuse_programs, waiting_programs, asymmetric_programs, mode_programs}) {
     for (program& p : part()) all.push_back(std::move(p));
   }
   return all;

@@ -71,6 +71,7 @@ std::vector<program> coherence_programs();
 std::vector<program> causality_programs();
 std::vector<program> total_order_programs();
 std::vector<program> exchange_programs();
+std::vector<program> asymmetric_programs();
 std::vector<program> misuse_programs();
 std::vector<program> waiting_programs();
 std::vector<program> mode_programs();

@@ -116,8 +116,12 @@ class atomic {
   void wait(T old, mo::tag<O> o, place at = place::here()) const {
     while (load(o, at) == old) the_engine().park(this, model_detail::bits_of(value_), model_detail::bits_of(old), at);
   }
-  void notify_one(place at = place::here()) { the_engine().wake(this, model_detail::bits_of(value_), false, at); }
-  void notify_all(place at = place::here()) { the_engine().wake(this, model_detail::bits_of(value_), true, at); }
+  // As wait(), but for the bits of the mask, and returns when it was woken or they are others: for core/parking.hpp.
+  void park(T expected, T mask, place at = place::here()) const {
+    if (running()) the_engine().park(this, model_detail::bits_of(value_), expected, at, mask);
+  }
+  void notify_one(place at = place::here()) const { the_engine().wake(this, model_detail::bits_of(value_), false, at); }
+  void notify_all(place at = place::here()) const { the_engine().wake(this, model_detail::bits_of(value_), true, at); }
 
  private:
   template <class Function>

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+// waiting_queue: a bounded queue whose callers may wait, until a deadline, for an item or for room.
+//
+//   operation                  caller      progress           allocates   when refused
+//   try_push, try_pop,         as Queue    as Queue; then     never       as Queue; closed
+//   batches                                wakes, if any
+//                                          sleep
+//   wait_push(value, until)    producers   blocking           never       full: the deadline has passed or a stop was asked for;
+//                                                                         closed. The value is still the caller's
+//   wait_pop(out, until)       consumers   blocking           never       empty: as above; closed: closed and drained. `out` is
+//                                                                         as it was
+//   close                      as Queue    lock-free          never       -
+//   closed, size_approx,       anyone      wait-free          never       -
+//   capacity
+//
+// Nobody waits, nothing is paid but a load and two branches a call: no exchange, no system call. wait_push and wait_pop look
+// first, then pause and look for a while, then sleep. A deadline that has passed makes them try once. Each may be given a
+// std::stop_token as well; a stop ends the wait, and takes the locks of std::stop_callback.
+//
+// close(): pushes are refused from then on, who waits to push is told, pops drain what is there and then are told closed. Where
+// Queue can be closed (mpmc_queue, mpmc_lockfree_queue) that is its own close. Where it cannot and has one producer (spsc_queue),
+// it is that producer's to call, after its last push. Queues of many producers without a close have none here: an item pushed
+// beside it could be left behind.
+//
+// Busy: where another operation is mid-way in the slot in turn (queue_result.hpp) a waiting call neither sleeps, since a change
+// could escape it, nor gives up: it gives its processor away, ever longer, to 1 ms, until the other one is through or the
+// deadline has passed, which it then says as full or empty.
+//
+// Items, Room: what is told of a new item, and of new room. event_count has threads sleep; event_fd, on the side of a thread with
+// a loop of its own, makes a descriptor readable; silent, nothing: a side on which nobody ever waits saves its load.
+//
+// When to use it: between threads that may sleep when there is nothing to do. Where latency counts and a core is to spare,
+// poll try_pop instead: a sleeping consumer costs tens of microseconds.
+//
+// Memory: Queue, and a line for each of the two.
+//
+// Method: queue/event_count.hpp. Before it wakes a producer an spsc_queue tells of all room that it has, not in groups.
+//
+// Proof: model/waiting_queue_model.cpp (no wake-up is lost: pop, push, close, timeouts), unit/waiting_queue_test.cpp,
+// stress/waiting_stress.cpp, bench/waiting_bench.cpp.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <stop_token>
+#include <type_traits>
+#include <utility>
+
+#include "holdfast/core/atomic.hpp"
+#include "holdfast/core/parking.hpp"
+#include "holdfast/queue/bounded_queue.hpp"
+#include "holdfast/queue/event_count.hpp"
+#include "holdfast/queue/queue_result.hpp"
+#include "holdfast/time/clock.hpp"
+#include "holdfast/time/deadline.hpp"
+
+namespace holdfast {
+
+// Of a side on which nobody waits.
+struct silent {
+  static constexpr bool awaited() noexcept { return false; }
+  static constexpr void wake(std::uint32_t /*looks*/) noexcept {}
+  static constexpr void notify_all() noexcept {}
+};
+
+// One that is asked after each change whether anybody waits for it.
+template <class E>
+concept event_source = requires(E& events, std::uint32_t looks) {
+  { events.awaited() } -> std::same_as<bool>;
+  events.wake(looks);
+  events.notify_all();
+};
+
+// One that threads wait on.
+template <class E>
+concept waited_on = event_source<E> && requires(E& events) {
+  events.wait(deadline(), [] { return true; });
+};
+
+template <bounded_queue Queue, event_source Items = event_count, event_source Room = event_count>
+class waiting_queue {
+  static constexpr bool closes_itself = requires(Queue & q, const Queue& seen) {
+    q.close();
+    { seen.closed() } -> std::convertible_to<bool>;
+  };
+  // Tells of its room in groups: asked to tell of all before somebody is woken for it.
+  static constexpr bool tells_late = requires(Queue & q) { q.publish_pops(); };
+
+ public:
+  using value_type = typename Queue::value_type;
+  static constexpr callers producers = Queue::producers;
+  static constexpr callers consumers = Queue::consumers;
+  static constexpr bool closes = closes_itself || producers == callers::one;
+
+  // The arguments are the queue's.
+  template <class... Args>
+    requires std::constructible_from<Queue, Args...>
+  explicit waiting_queue(Args&&... args) noexcept(std::is_nothrow_constructible_v<Queue, Args...>)
+      : queue_(std::forward<Args>(args)...) {}
+  waiting_queue(const waiting_queue&) = delete;
+  waiting_queue& operator=(const waiting_queue&) = delete;
+  ~waiting_queue() = default;
+
+  // ---- producers
+
+  [[nodiscard]] auto try_push(value_type&& value) { return told_of_item(push(std::move(value))); }
+  [[nodiscard]] auto try_push(const value_type& value) requires std::copy_constructible<value_type> {
+    return told_of_item(push(value));
+  }
+  [[nodiscard]] std::size_t try_push(std::span<value_type> values) requires batch_queue<Queue> {
+    if constexpr (!closes_itself && closes) {
+      if (closed_.load(mo::relaxed)) return 0;  // own: as in push
+    }
+    const std::size_t count = queue_.try_push(values);
+    if (count != 0) tell(items_, static_cast<std::uint32_t>(count));
+    return count;
+  }
+
+  [[nodiscard]] queue_result wait_push(value_type&& value, deadline until) requires waited_on<Room> {
+    return push_until(value, until, nobody{});
+  }
+  [[nodiscard]] queue_result wait_push(value_type&& value, deadline until,
+                                       const std::stop_token& stop) requires waited_on<Room> {
+    return push_until(value, until, stop);
+  }
+
+  // Nothing is pushed from now on, and everybody who waits is told.
+  void close() noexcept requires closes {
+    if constexpr (closes_itself) {
+      queue_.close();
+    } else {
+      closed_.store(true, mo::release);  // [WQ1] release, pairs with [WQ2]: the last push came before
+    }
+    items_.notify_all();
+    room_.notify_all();
+  }
+
+  // ---- consumers
+
+  [[nodiscard]] auto try_pop(value_type& out) { return told_of_room(pop(out)); }
+  [[nodiscard]] std::size_t try_pop(std::span<value_type> out) requires batch_queue<Queue> {
+    const std::size_t count = queue_.try_pop(out);
+    if (count != 0) tell_of_room(static_cast<std::uint32_t>(count));
+    return count;
+  }
+
+  [[nodiscard]] queue_result wait_pop(value_type& out, deadline until) requires waited_on<Items> {
+    return pop_until(out, until, nobody{});
+  }
+  [[nodiscard]] queue_result wait_pop(value_type& out, deadline until,
+                                      const std::stop_token& stop) requires waited_on<Items> {
+    return pop_until(out, until, stop);
+  }
+
+  // ---- anyone
+
+  [[nodiscard]] bool closed() const noexcept requires closes {
+    if constexpr (closes_itself) {
+      return queue_.closed();
+    } else {
+      return closed_.load(mo::acquire);  // [WQ2] acquire, pairs with [WQ1]: nothing comes after what is there then
+    }
+  }
+  [[nodiscard]] std::size_t size_approx() const noexcept { return queue_.size_approx(); }
+  [[nodiscard]] std::size_t capacity() const noexcept { return queue_.capacity(); }
+  // For a loop of one's own: what is told of new items and of new room.
+  [[nodiscard]] Items& items() noexcept { return items_; }
+  [[nodiscard]] Room& room() noexcept { return room_; }
+
+ private:
+  struct nobody {};  // in the place of a stop token: nobody can stop it
+
+  // A queue that can be closed answers for itself, why included. Of another one this says why; and of those with one producer,
+  // that producer is the one that closes.
+  template <class Value>
+  auto push(Value&& value) {
+    if constexpr (closes_itself) {
+      return queue_.try_push(std::forward<Value>(value));
+    } else {
+      // own: only the producer writes it
+      if (closes && closed_.load(mo::relaxed)) return queue_result(queue_op_status::closed);
+      return either(static_cast<bool>(queue_.try_push(std::forward<Value>(value))), queue_op_status::full);
+    }
+  }
+  auto pop(value_type& out) {
+    if constexpr (closes_itself) {
+      return queue_.try_pop(out);
+    } else if constexpr (closes) {
+      if (queue_.try_pop(out)) return queue_result(queue_op_status::success);
+      if (!closed()) return queue_result(queue_op_status::empty);
+      return either(static_cast<bool>(queue_.try_pop(out)), queue_op_status::closed);
+    } else {
+      return either(static_cast<bool>(queue_.try_pop(out)), queue_op_status::empty);
+    }
+  }
+  static queue_result either(bool done, queue_op_status otherwise) noexcept {
+    return done ? queue_op_status::success : otherwise;
+  }
+
+  template <class Answer>
+  Answer told_of_item(Answer answer) noexcept {
+    if (answer) tell(items_, 1);
+    return answer;
+  }
+  template <class Answer>
+  Answer told_of_room(Answer answer) noexcept {
+    if (answer) tell_of_room(1);
+    return answer;
+  }
+  template <class Events>
+  static void tell(Events& events, std::uint32_t looks) noexcept {
+    if (events.awaited()) [[unlikely]]
+      events.wake(looks);
+  }
+  void tell_of_room(std::uint32_t slots) noexcept {
+    if (room_.awaited()) [[unlikely]] {
+      if constexpr (tells_late) queue_.publish_pops();
+      room_.wake(slots);
+    }
+  }
+
+  // `attempt` until it is something else than `refusal`.
+  template <class Events, class Stop, class Attempt>
+  queue_result wait(Events& events, deadline until, queue_op_status refusal, const Stop& stop, Attempt attempt) {
+    queue_result answer = refusal;
+    const auto settled = [&] {
+      answer = attempt();
+      if (answer == queue_op_status::busy) answer = after_busy(until, refusal, attempt);
+      if constexpr (!std::same_as<Stop, nobody>) {
+        if (stop.stop_requested()) return true;
+      }
+      return answer != refusal;
+    };
+    if constexpr (std::same_as<Stop, nobody>) {
+      static_cast<void>(events.wait(until, settled));
+    } else if (!settled()) {
+      const auto wake = [&events] { events.notify_all(); };
+      const std::stop_callback<decltype(wake)> stopped(stop, wake);
+      static_cast<void>(events.wait(until, settled));
+    }
+    return answer;
+  }
+  template <class Attempt>
+  static queue_result after_busy(deadline until, queue_op_status refusal, Attempt& attempt) {
+    for (unsigned turn = 0;; ++turn) {
+      const queue_result answer = attempt();
+      if (answer != queue_op_status::busy) return answer;
+      if (!until.is_never() && until.passed(steady_clock::now())) return refusal;
+      doze(turn);
+    }
+  }
+  template <class Stop>
+  queue_result push_until(value_type& value, deadline until, const Stop& stop) {
+    return told_of_item(
+        wait(room_, until, queue_op_status::full, stop, [&] { return queue_result(push(std::move(value))); }));
+  }
+  template <class Stop>
+  queue_result pop_until(value_type& out, deadline until, const Stop& stop) {
+    return told_of_room(wait(items_, until, queue_op_status::empty, stop, [&] { return queue_result(pop(out)); }));
+  }
+
+  Queue queue_;
+  alignas(cache_line_size) Items items_;  // told by producers, waited on by consumers
+  alignas(cache_line_size) Room room_;    // the other way round
+  atomic<bool> closed_{false};            // by the producer, where Queue has no close
+};
+
+}  // namespace holdfast

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+#include "holdfast/queue/event_count.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <thread>
+
+#include "holdfast/core/asymmetric_fence.hpp"
+#include "holdfast/core/parking.hpp"
+
+#include "support/catch.hpp"
+#include "support/patience.hpp"
+
+using namespace holdfast;
+using namespace std::chrono_literals;
+using test_support::patience;
+
+namespace {
+
+deadline in(duration time) {
+  return deadline::after(steady_clock::now(), time);
+}
+
+// Until so many sleep on it, which is a moment before they are asleep: what they are told then reaches them all the same.
+template <class Events>
+void await_sleepers(const Events& events, std::uint32_t count) {
+  patience waiting;
+  while (events.sleepers() != count) REQUIRE(waiting.wait());
+}
+
+}  // namespace
+
+TEST_CASE("event_count: a condition that holds already is not waited for", "[event_count]") {
+  event_count events;
+  int looks = 0;
+  CHECK(events.wait(deadline(time_point::min()), [&] { return ++looks == 1; }));
+  CHECK(looks == 1);
+  CHECK(events.sleepers() == 0);
+}
+
+TEST_CASE("event_count: a deadline that has passed means one look", "[event_count]") {
+  event_count events;
+  int looks = 0;
+  CHECK_FALSE(events.wait(in(-1ns), [&] { return ++looks == 2; }));
+  CHECK(looks == 1);
+}
+
+TEST_CASE("event_count: a wait in vain ends no earlier than its deadline, in a pause or asleep", "[event_count]") {
+  for (const unsigned pauses : {0U, 1'000'000'000U}) {
+    event_count events(pauses);
+    const time_point begun = steady_clock::now();
+    CHECK_FALSE(events.wait(deadline::after(begun, 2ms), [] { return false; }));
+    CHECK(steady_clock::now() - begun >= 2ms);
+    CHECK(events.sleepers() == 0);
+  }
+}
+
+TEST_CASE("event_count: a notify when nobody sleeps is nothing, and is not kept", "[event_count]") {
+  event_count events(0);
+  events.notify_one();
+  events.notify_all();
+  int looks = 0;
+  CHECK_FALSE(events.wait(in(1ms), [&] { return ++looks == 1'000; }));
+  CHECK(looks < 10);
+}
+
+TEST_CASE("event_count: who sleeps is woken when it is told, and not before", "[event_count]") {
+  event_count events(0);
+  atomic<bool> there{false};
+  bool found = false;
+  std::thread sleeper([&] { found = events.wait(deadline::never(), [&] { return there.load(mo::acquire); }); });
+  await_sleepers(events, 1);
+  there.store(true, mo::release);
+  events.notify_one();
+  sleeper.join();
+  CHECK(found);
+  CHECK(events.sleepers() == 0);
+}
+
+TEST_CASE("event_count: notify(n) has n of them look, notify_all has all of them", "[event_count]") {
+  event_count events(0);
+  atomic<int> there{0};
+  atomic<int> got{0};
+  const auto take = [&] {
+    int seen = there.load(mo::acquire);
+    while (seen > 0) {
+      if (there.compare_exchange_weak(seen, seen - 1, mo::acq_rel, mo::acquire)) return true;
+    }
+    return false;
+  };
+  std::thread sleepers[4];
+  for (std::thread& one : sleepers) {
+    one = std::thread([&] {
+      if (events.wait(deadline::never(), take)) got.fetch_add(1, mo::relaxed);
+    });
+  }
+  await_sleepers(events, 4);
+  there.fetch_add(2, mo::release);
+  events.notify(2);
+  await_sleepers(events, 2);
+  there.fetch_add(2, mo::release);
+  events.notify_all();
+  for (std::thread& one : sleepers) one.join();
+  CHECK(got.load(mo::relaxed) == 4);
+  CHECK(events.sleepers() == 0);
+}
+
+TEST_CASE("event_count: more sleepers than it can count are served all the same", "[event_count]") {
+  basic_event_count<1> events(0);
+  atomic<bool> over{false};
+  atomic<int> woken{0};
+  std::thread sleepers[3];
+  for (std::thread& one : sleepers) {
+    one = std::thread([&] {
+      if (events.wait(deadline::never(), [&] { return over.load(mo::acquire); })) woken.fetch_add(1, mo::relaxed);
+    });
+  }
+  await_sleepers(events, 1);
+  CHECK_FALSE(events.wait(in(2ms), [] { return false; }));
+  over.store(true, mo::release);
+  events.notify_all();
+  for (std::thread& one : sleepers) one.join();
+  CHECK(woken.load(mo::relaxed) == 3);
+  CHECK(events.sleepers() == 0);
+}
+
+TEST_CASE("park: another value, or a time that has passed, is not slept on", "[parking]") {
+  const atomic<std::uint64_t> word{(std::uint64_t{7} << 32U) | 5U};
+  CHECK(park(word, 6, parking_time::max()));
+  CHECK_FALSE(park(word, 5, steady_clock::now() - 1s));
+  CHECK_FALSE(park(word, 5, parking_time::min()));
+  unpark(word, 1);  // nobody
+}
+
+TEST_CASE("doze comes back from every turn", "[parking]") {
+  for (unsigned turn = 0; turn < 100; ++turn) doze(turn);
+  doze(~0U);
+}
+
+TEST_CASE("asymmetric fences say which form they have, and both forms return", "[asymmetric_fence]") {
+  asymmetric_fence_light();
+  asymmetric_fence_heavy();
+  const membarrier_use form = asymmetric_fence_form.load(mo::relaxed);
+  CHECK(form != membarrier_use::unknown);
+  // As a sandbox without the call has it.
+  asymmetric_fence_form.store(membarrier_use::no, mo::relaxed);
+  asymmetric_fence_light();
+  asymmetric_fence_heavy();
+  CHECK(asymmetric_fence_form.load(mo::relaxed) == membarrier_use::no);
+  // As before the library is loaded.
+  asymmetric_fence_form.store(membarrier_use::unknown, mo::relaxed);
+  asymmetric_fence_light();
+  asymmetric_fence_heavy();
+  CHECK(asymmetric_fence_form.load(mo::relaxed) == form);
+}
