@@ -23,6 +23,7 @@
 #include "holdfast/policy/retry.hpp"
 #include "holdfast/policy/retry_budget.hpp"
 #include "holdfast/queue/broadcast_ring.hpp"
+#include "holdfast/queue/intrusive_mpsc_list.hpp"
 #include "holdfast/queue/mpmc_lockfree_queue.hpp"
 #include "holdfast/queue/mpmc_queue.hpp"
 #include "holdfast/queue/record_ring.hpp"
@@ -127,6 +128,28 @@ TEMPLATE_TEST_CASE(
   CHECK(t.pushed == t.popped);
   CHECK(t.pushed > 64U * rounds);
   CHECK(t.refused == 2U * rounds + 2);
+}
+
+TEST_CASE("intrusive_mpsc_list pushes and pops its users' nodes on a quiet path", "[alloc][hot]") {
+  struct node : mpsc_hook {
+    std::uint64_t number = 0;
+  };
+  std::array<node, 8> nodes;
+  std::uint64_t popped = 0;
+  std::uint64_t refused = 0;
+  {
+    const hot_path_scope scope("intrusive_mpsc_list");
+    intrusive_mpsc_list<node> list;
+    for (int i = 0; i < rounds; ++i) {
+      for (node& one : nodes) list.push(one);
+      node* out = nullptr;
+      for (int k = 0; k < 3; ++k) popped += list.try_pop(out) ? 1U : 0U;
+      popped += list.consume_all([](node& one) { ++one.number; });
+      refused += list.try_pop(out) == queue_op_status::empty && list.empty() ? 1U : 0U;
+    }
+  }
+  CHECK(popped == nodes.size() * rounds);
+  CHECK(refused == rounds);
 }
 
 TEST_CASE("record_ring claims, commits, reads and releases on a quiet path", "[alloc][hot]") {
