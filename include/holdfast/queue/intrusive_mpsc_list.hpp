@@ -28,7 +28,7 @@
 //
 // When to use it: where each item has a home anyway (a request, a task, a connection) and goes to one thread: completions,
 // the inbox of an actor or of a timer. The number of nodes is the only limit, so limit that. Not where items are values
-// (mpsc_queue), not where a producer may be killed in the middle of a call (mpmc_lockfree_queue), not for several
+// (fan_in, mpsc_queue), not where a producer may be killed in the middle of a call (mpmc_lockfree_queue), not for several
 // consumers, not between processes.
 //
 // Memory: a pointer a node; the list itself is four lines. It has an address that others know, so it is neither copied nor
