@@ -12,6 +12,9 @@
 //   libcds_vyukov              libcds VyukovMPMCCycleQueue, which waits inside as well
 //   std_mutex                  a ring and a std::mutex
 //
+// holdfast_fan_in has a lane of 1024 a producer, as moodycamel_tokens has a queue of that size, and gives the items of two
+// producers in any order, too. The lanes of holdfast_fan_in_256 hold 1024 items all together, as the other queues do.
+//
 // moodycamel_tokens_unbounded is no bounded queue: its producers never wait, it allocates as it grows. It has rows where the
 // bounded one has, to show what the bound costs.
 //
@@ -28,9 +31,11 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "holdfast/core/atomic.hpp"
+#include "holdfast/queue/fan_in.hpp"
 #include "holdfast/queue/mpmc_lockfree_queue.hpp"
 #include "holdfast/queue/mpmc_queue.hpp"
 
@@ -120,6 +125,23 @@ using mpmc = ours<holdfast::mpmc_queue<word, capacity>>;
 using mpsc = ours<holdfast::mpsc_queue<word, capacity>>;
 using spmc = ours<holdfast::spmc_queue<word, capacity>>;
 using lockfree = ours<holdfast::mpmc_lockfree_queue<word, capacity>>;
+
+template <std::size_t LaneCapacity>
+struct ours_in_lanes {
+  static constexpr std::size_t lanes = 4;
+  using queue_type = holdfast::fan_in<word, lanes, LaneCapacity>;
+  queue_type queue{};
+  struct producer {
+    typename queue_type::producer lane;
+    explicit producer(ours_in_lanes& shared) : lane(std::move(*shared.queue.join())) {}
+    bool push(word value) { return lane.try_push(value); }
+  };
+  struct consumer {
+    queue_type& queue;
+    explicit consumer(ours_in_lanes& shared) : queue(shared.queue) {}
+    bool pop(word& value) { return queue.try_pop(value); }
+  };
+};
 
 struct mutex_ring : without_tokens<mutex_ring> {
   std::mutex mutex{};
@@ -500,6 +522,8 @@ void batch_items(const char* name) {
   single_items<mpmc>("holdfast");
   batch_items<mpmc>("holdfast");
   add<mpsc, 4, 1>("u64_1024_4p1c", "holdfast_mpsc");
+  add<ours_in_lanes<capacity>, 4, 1>("u64_1024_4p1c", "holdfast_fan_in");
+  add<ours_in_lanes<capacity / 4>, 4, 1>("u64_1024_4p1c", "holdfast_fan_in_256");
   add<spmc, 1, 4>("u64_1024_1p4c", "holdfast_spmc");
   single_items<lockfree>("holdfast_lockfree");
   single_items<mutex_ring>("std_mutex");

@@ -23,6 +23,8 @@
 #include "holdfast/policy/retry.hpp"
 #include "holdfast/policy/retry_budget.hpp"
 #include "holdfast/queue/broadcast_ring.hpp"
+#include "holdfast/queue/fan_in.hpp"
+#include "holdfast/queue/intrusive_mpsc_list.hpp"
 #include "holdfast/queue/mpmc_lockfree_queue.hpp"
 #include "holdfast/queue/mpmc_queue.hpp"
 #include "holdfast/queue/record_ring.hpp"
@@ -149,6 +151,62 @@ TEMPLATE_TEST_CASE(
   CHECK(t.pushed == t.popped);
   CHECK(t.pushed > 64U * rounds);
   CHECK(t.refused == 2U * rounds + 2);
+}
+
+TEST_CASE("fan_in is joined, pushed to, popped from and left on a quiet path", "[alloc][hot]") {
+  const auto queue = std::make_unique<fan_in<std::uint64_t, 3, 16, 5>>();
+  tally t;
+  {
+    const hot_path_scope scope("fan_in");
+    for (int i = 0; i < rounds; ++i) {
+      auto first = queue->join();
+      auto second = queue->join();
+      const auto third = queue->join();
+      t.refused += queue->join() ? 0U : 1U;
+      std::array<std::uint64_t, 16> some{};
+      for (auto* mine : {&first, &second}) {
+        while ((*mine)->try_push(7U)) ++t.pushed;
+        ++t.refused;
+      }
+      std::uint64_t one = 0;
+      while (queue->try_pop(one)) ++t.popped;
+      t.refused += queue->try_pop() ? 0U : 1U;
+      t.pushed += second->try_push(std::span<const std::uint64_t>(some));
+      const std::size_t in_place = second->reserve(1).size();
+      second->commit(in_place);
+      t.pushed += in_place;
+      t.popped += queue->try_pop(std::span(some));
+      if (first->try_emplace(7U)) ++t.pushed;
+      second->leave();
+      t.popped += queue->consume_all([](std::uint64_t) {});
+      t.refused += queue->size_approx() + queue->joined() - 2;
+    }
+  }
+  CHECK(t.pushed == t.popped);
+  CHECK(t.pushed > 48U * rounds);
+  CHECK(t.refused == 4U * rounds);
+}
+
+TEST_CASE("intrusive_mpsc_list pushes and pops its users' nodes on a quiet path", "[alloc][hot]") {
+  struct node : mpsc_hook {
+    std::uint64_t number = 0;
+  };
+  std::array<node, 8> nodes;
+  std::uint64_t popped = 0;
+  std::uint64_t refused = 0;
+  {
+    const hot_path_scope scope("intrusive_mpsc_list");
+    intrusive_mpsc_list<node> list;
+    for (int i = 0; i < rounds; ++i) {
+      for (node& one : nodes) list.push(one);
+      node* out = nullptr;
+      for (int k = 0; k < 3; ++k) popped += list.try_pop(out) ? 1U : 0U;
+      popped += list.consume_all([](node& one) { ++one.number; });
+      refused += list.try_pop(out) == queue_op_status::empty && list.empty() ? 1U : 0U;
+    }
+  }
+  CHECK(popped == nodes.size() * rounds);
+  CHECK(refused == rounds);
 }
 
 TEST_CASE("record_ring claims, commits, reads and releases on a quiet path", "[alloc][hot]") {

@@ -40,7 +40,7 @@
 // threads have stopped using it. An item that a dead thread held is not destroyed.
 //
 // When to use it: several threads on either side, all of them alive. Not for one on each side (spsc_queue, 5 to 10 times
-// as fast), not for many producers whose order among each other does not matter (a fan-in of one spsc_queue a producer),
+// as fast), not for many producers whose order among each other does not matter (fan_in: one spsc_queue a producer),
 // not between processes: one that is killed inside an operation would hold up the others for ever.
 //
 // Memory: the slots are inside the object: Capacity cells of a word and a T, and four lines for the two positions. It has

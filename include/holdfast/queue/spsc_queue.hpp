@@ -47,8 +47,8 @@
 // T: any object type with a destructor that does not throw; move-only, without default constructor, over-aligned. What
 // is still in the queue when it is destroyed is destroyed with it; by then both threads have stopped using it.
 //
-// When to use it: one thread on each side, known at build time. Not for several producers (a fan-in of one spsc_queue a
-// producer, or an mpmc_queue), not for records of variable length (record_ring), not between processes, and not where
+// When to use it: one thread on each side, known at build time. Not for several producers (fan_in, which is one spsc_queue
+// a producer, or an mpmc_queue), not for records of variable length (record_ring), not between processes, and not where
 // the number of waiting items has no limit (moodycamel::ReaderWriterQueue grows).
 //
 // Memory: spsc_queue<T, Capacity> has its slots inside: slot_count() * sizeof(T), plus eight lines for the positions. Up to 8
