@@ -115,17 +115,9 @@ log_lane* engine::attach() noexcept {
     lane.context_generation = ~std::uint64_t{0};
     lane.full_in_ring = lane.full;
     lane.busy = false;
-    lane.thread.store(static_cast<std::uint32_t>(::gettid()),
-                      mo::relaxed);                      // own: published by the first record or loss
-    std::uint32_t used = lanes_used_.load(mo::relaxed);  // counter: only grows
-    bool covered = used > i;
-    while (!covered) {
-      covered = lanes_used_.compare_exchange_weak(
-                    used, i + 1,
-                    mo::release,  // [A3] release, pairs with [A4]: the backend's range covers this lane
-                    mo::relaxed)  // counter: as above
-                || used > i;
-    }
+    // own: published by the first record or loss
+    lane.thread.store(static_cast<std::uint32_t>(::gettid()), mo::relaxed);
+    lanes_used_.cover(i);
 #if defined(MADV_POPULATE_WRITE)
     // Once, and in the first call of the thread, rather than a page fault every 64 records of its first lap.
     ::madvise(rings_ + i * options_.ring_bytes, options_.ring_bytes, MADV_POPULATE_WRITE);
@@ -220,7 +212,7 @@ void engine::count(atomic<std::uint64_t>& counter, std::uint64_t by) noexcept {
 }
 
 std::size_t engine::lanes_in_use() const noexcept {
-  return lanes_used_.load(mo::acquire);  // [A4] acquire, pairs with [A3]: lanes that threads took
+  return lanes_used_.read();
 }
 
 void engine::keep_time(std::int64_t now) noexcept {

@@ -58,7 +58,7 @@ using mpmc_one_slot = there_and_over<mpmc_queue<item, 1>, 2, false>;
 using mpmc_one_slot_interrupting = there_and_over<mpmc_queue<item, 1>, 2, true>;
 MODEL_SCENARIO("waiting_queue", spsc_one_slot, {.preemptions = 2, .weak_failures = 0});
 MODEL_SCENARIO("waiting_queue", spsc_one_slot_interrupting, {.preemptions = 2, .weak_failures = 0});
-MODEL_SCENARIO("waiting_queue", mpmc_one_slot, {.preemptions = 2, .weak_failures = 0});
+MODEL_SCENARIO("waiting_queue", mpmc_one_slot, {.preemptions = 1, .weak_failures = 0});
 MODEL_SCENARIO("waiting_queue", mpmc_one_slot_interrupting, {.preemptions = 1, .weak_failures = 0});
 
 // Two wait for what two push. One of them may be told of the second item while the first one is still being pushed: busy. If it
@@ -97,6 +97,6 @@ struct closed_on_two {
   }
   void after() { MODEL_CHECK(queue.items().sleepers() == 0); }
 };
-MODEL_SCENARIO("waiting_queue", closed_on_two, {.preemptions = 2, .weak_failures = 0});
+MODEL_SCENARIO("waiting_queue", closed_on_two, {.preemptions = 1, .weak_failures = 0});
 
 }  // namespace

@@ -41,6 +41,19 @@ bool is_readable(int descriptor) {
   return ::poll(&one, 1, 0) == 1;
 }
 
+// One whose slot in turn is held by a push that never ends.
+struct held_up {
+  using value_type = int;
+  static constexpr callers producers = callers::many;
+  static constexpr callers consumers = callers::many;
+  static queue_result try_push(int&&) { return queue_op_status::busy; }
+  static queue_result try_pop(int&) { return queue_op_status::busy; }
+  static void close() {}
+  static bool closed() { return false; }
+  static std::size_t capacity() { return 2; }
+  static std::size_t size_approx() { return 1; }
+};
+
 #define EACH_QUEUE (spsc_queue<int, 4>), (mpmc_queue<int, 4>), (mpsc_queue<int, 4>), (mpmc_lockfree_queue<int, 4>)
 
 }  // namespace
@@ -197,6 +210,35 @@ TEMPLATE_TEST_CASE("waiting_queue: a stop ends a wait, and what is there is take
   while (q.try_push(1)) {
   }
   CHECK(q.wait_push(2, deadline::never(), stop.get_token()) == queue_op_status::full);
+}
+
+TEST_CASE("waiting_queue: busy is waited for until the deadline or a stop, and is then full or empty",
+          "[waiting_queue]") {
+  waiting_queue<held_up> q;
+  int out = -1;
+  const time_point begun = steady_clock::now();
+  CHECK(q.wait_pop(out, deadline::after(begun, 2ms)) == queue_op_status::empty);
+  CHECK(steady_clock::now() - begun >= 2ms);
+  CHECK(q.wait_push(1, in(1ms)) == queue_op_status::full);
+  CHECK(q.try_pop(out) == queue_op_status::busy);
+  std::stop_source stop;
+  stop.request_stop();
+  CHECK(q.wait_pop(out, deadline::never(), stop.get_token()) == queue_op_status::empty);
+}
+
+TEST_CASE("waiting_queue: who gives up on a busy slot has another one look", "[waiting_queue]") {
+  waiting_queue<held_up> q;
+  atomic<bool> there{false};
+  bool found = false;
+  std::thread sleeper([&] { found = q.items().wait(in(60s), [&] { return there.load(mo::acquire); }); });
+  await_sleepers(q.items(), 1);
+  there.store(true, mo::release);  // and the one who is told of it finds the slot before it busy
+  int out = -1;
+  CHECK(q.wait_pop(out, in(1ms)) == queue_op_status::empty);
+  const time_point told = steady_clock::now();
+  sleeper.join();
+  CHECK(found);
+  CHECK(steady_clock::now() - told < 30s);
 }
 
 TEST_CASE("waiting_queue: a side on which nobody waits may be silent", "[waiting_queue]") {

@@ -149,8 +149,11 @@ class basic_event_count {
         // [W5] acquire, pairs with [W3]: as above. On failure relaxed, own: all is read again
         if (!word_.compare_exchange_weak(seen, seen - one_told, mo::acquire, mo::relaxed)) continue;
         seen -= one_told;
+        me.owes_a_look = true;
       }
-      if (holds()) return true;
+      const bool done = holds();
+      me.owes_a_look = false;
+      if (done) return true;
       if (!in_time) return false;
       // Nobody may be told of what has not been looked at since: neither by then, nor, by the number, from then on.
       if (told_of(seen) == 0) in_time = park(word_, static_cast<std::uint32_t>(seen), until.at());
@@ -165,8 +168,12 @@ class basic_event_count {
     sleeper& operator=(const sleeper&) = delete;
     ~sleeper() {
       if (counted_) events_.leave();
+      if (owes_a_look) events_.notify_one();
     }
     [[nodiscard]] bool counted() const noexcept { return counted_; }
+
+    // It has taken notice, and its look ended by an exception: somebody else has to.
+    bool owes_a_look = false;
 
    private:
     basic_event_count& events_;

@@ -225,31 +225,32 @@ class waiting_queue {
   template <class Events, class Stop, class Attempt>
   queue_result wait(Events& events, deadline until, queue_op_status refusal, const Stop& stop, Attempt attempt) {
     queue_result answer = refusal;
+    const auto stopped = [&] {
+      if constexpr (std::same_as<Stop, nobody>) {
+        return false;
+      } else {
+        return stop.stop_requested();
+      }
+    };
     const auto settled = [&] {
       answer = attempt();
-      if (answer == queue_op_status::busy) answer = after_busy(until, refusal, attempt);
-      if constexpr (!std::same_as<Stop, nobody>) {
-        if (stop.stop_requested()) return true;
+      for (unsigned turn = 0; answer == queue_op_status::busy; ++turn, answer = attempt()) {
+        if (stopped() || (!until.is_never() && until.passed(steady_clock::now()))) return true;
+        doze(turn);
       }
-      return answer != refusal;
+      return answer != refusal || stopped();
     };
     if constexpr (std::same_as<Stop, nobody>) {
       static_cast<void>(events.wait(until, settled));
     } else if (!settled()) {
       const auto wake = [&events] { events.notify_all(); };
-      const std::stop_callback<decltype(wake)> stopped(stop, wake);
+      const std::stop_callback<decltype(wake)> woken(stop, wake);
       static_cast<void>(events.wait(until, settled));
     }
-    return answer;
-  }
-  template <class Attempt>
-  static queue_result after_busy(deadline until, queue_op_status refusal, Attempt& attempt) {
-    for (unsigned turn = 0;; ++turn) {
-      const queue_result answer = attempt();
-      if (answer != queue_op_status::busy) return answer;
-      if (!until.is_never() && until.passed(steady_clock::now())) return refusal;
-      doze(turn);
-    }
+    if (answer != queue_op_status::busy) return answer;
+    // It may have been told of the item behind the one that is under way: somebody else has to look for it.
+    tell(events, 1);
+    return refusal;
   }
   template <class Stop>
   queue_result push_until(value_type& value, deadline until, const Stop& stop) {

@@ -222,7 +222,7 @@ void engine::interrupt_all(place where) {
     step_begins(op);
     if (own || options_.wrong != flaw::interrupts_ignored) {
       memory_.fence(static_cast<thread_id>(op.expected), order::seq_cst);
-      threads_[op.expected].relaxed_at = 0;  // it may see by now what its last turn did not
+      threads_[op.expected].interrupted = true;
     }
     tell(op, op.expected, "");
     step_ends(op);
@@ -242,6 +242,7 @@ void engine::relax(place where) {
   tell(op, 0, "");
   step_ends(op);
   thread.turn_began = memory_.births();
+  thread.interrupted = false;
 }
 
 void engine::park(const void* object, std::uint64_t initial, std::uint64_t expected, place where, std::uint64_t mask) {

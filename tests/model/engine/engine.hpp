@@ -97,6 +97,7 @@ class engine {
     std::uint64_t asleep_since = 0;  // births at that time
     std::uint64_t relaxed_at = 0;    // births when a turn of a spin loop ended
     std::uint64_t turn_began = 0;    // and when the turn before it had
+    bool interrupted = false;        // since then: it may see by now what this turn did not
     unsigned relaxes = 0;
     int weak_failures = 0;
     unsigned steps = 0;

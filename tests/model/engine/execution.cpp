@@ -19,7 +19,7 @@ bool engine::enabled(thread_id t) const {
       return !const_cast<engine*>(this)->locks_.find(reinterpret_cast<const void*>(thread.next.expected))->held;
     case op_kind::relax:  // until there is something new to see
       // In the end only what was written after its last turn had begun: the rest it has had its chance to see.
-      return memory_.births() > thread.relaxed_at ||
+      return thread.interrupted || memory_.births() > thread.relaxed_at ||
              (memory_.has_unseen(t) && (thread.relaxes < 8 || memory_.births() > thread.turn_began));
     default: return true;
   }
@@ -250,6 +250,7 @@ void engine::execute(const scenario& s) {
     t.next = {};
     t.done = t.dead = t.woken = t.asleep = false;
     t.asleep_since = t.relaxed_at = t.turn_began = 0;
+    t.interrupted = false;
     t.relaxes = t.steps = 0;
     t.weak_failures = 0;
   }
