@@ -221,9 +221,10 @@ class waiting_queue {
     }
   }
 
-  // `attempt` until it is something else than `refusal`.
+  // `attempt` until it is something else than `refusal`. Apart from the first attempt, which is nearly always the last.
   template <class Events, class Stop, class Attempt>
-  queue_result wait(Events& events, deadline until, queue_op_status refusal, const Stop& stop, Attempt attempt) {
+  [[gnu::noinline]] queue_result wait(Events& events, deadline until, queue_op_status refusal, const Stop& stop,
+                                      Attempt attempt) {
     queue_result answer = refusal;
     const auto stopped = [&] {
       if constexpr (std::same_as<Stop, nobody>) {
@@ -254,11 +255,15 @@ class waiting_queue {
   }
   template <class Stop>
   queue_result push_until(value_type& value, deadline until, const Stop& stop) {
+    if (try_push(std::move(value))) [[likely]]
+      return queue_op_status::success;
     return told_of_item(
         wait(room_, until, queue_op_status::full, stop, [&] { return queue_result(push(std::move(value))); }));
   }
   template <class Stop>
   queue_result pop_until(value_type& out, deadline until, const Stop& stop) {
+    if (try_pop(out)) [[likely]]
+      return queue_op_status::success;
     return told_of_room(wait(items_, until, queue_op_status::empty, stop, [&] { return queue_result(pop(out)); }));
   }
 
