@@ -5,7 +5,7 @@
 #include "holdfast/queue/event_count.hpp"
 
 #include "support/catch.hpp"
-#include "support/patience.hpp"
+#include "support/sleepers.hpp"
 
 using namespace holdfast;
 
@@ -42,8 +42,7 @@ TEST_CASE("event_count: who is told and then throws passes it on", "[event_count
   };
   std::thread one(wait);
   std::thread other(wait);
-  test_support::patience waiting;
-  while (events.sleepers() != 2) REQUIRE(waiting.wait());
+  test_support::await_sleepers(events, 2);
   there.store(1, mo::release);
   events.notify_one();
   one.join();

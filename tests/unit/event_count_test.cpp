@@ -9,23 +9,16 @@
 #include "holdfast/core/parking.hpp"
 
 #include "support/catch.hpp"
-#include "support/patience.hpp"
+#include "support/sleepers.hpp"
 
 using namespace holdfast;
 using namespace std::chrono_literals;
-using test_support::patience;
+using test_support::await_sleepers;
 
 namespace {
 
 deadline in(duration time) {
   return deadline::after(steady_clock::now(), time);
-}
-
-// Until so many sleep on it, which is a moment before they are asleep: what they are told then reaches them all the same.
-template <class Events>
-void await_sleepers(const Events& events, std::uint32_t count) {
-  patience waiting;
-  while (events.sleepers() != count) REQUIRE(waiting.wait());
 }
 
 }  // namespace

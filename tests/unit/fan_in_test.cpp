@@ -16,27 +16,12 @@
 #include "holdfast/queue/spsc_queue.hpp"
 
 #include "support/catch.hpp"
+#include "support/counted.hpp"
 
 using namespace holdfast;
+using test_support::counted;
 
 namespace {
-
-// How many of it live, and what each is.
-class counted {
- public:
-  explicit counted(int number) noexcept : number_(number) { ++alive; }
-  counted(counted&& other) noexcept : number_(std::exchange(other.number_, -1)) { ++alive; }
-  counted& operator=(counted&& other) noexcept {
-    number_ = std::exchange(other.number_, -1);
-    return *this;
-  }
-  ~counted() { --alive; }
-  [[nodiscard]] int number() const { return number_; }
-  static inline int alive = 0;
-
- private:
-  int number_;
-};
 
 struct const_member {
   const int number;

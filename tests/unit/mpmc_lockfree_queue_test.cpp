@@ -14,22 +14,18 @@
 #include "holdfast/queue/index_ring.hpp"
 
 #include "support/catch.hpp"
+#include "support/counted.hpp"
 
 using namespace holdfast;
 
 namespace {
 
-class counted {
- public:
-  explicit counted(int number) noexcept : number_(number) { ++alive; }
-  counted(counted&& other) noexcept : number_(std::exchange(other.number_, -1)) { ++alive; }
-  counted& operator=(counted&& other) = delete;
-  ~counted() { --alive; }
-  [[nodiscard]] int number() const { return number_; }
-  static inline int alive = 0;
-
- private:
-  int number_;
+// Counted, and not to be assigned to.
+struct counted : test_support::counted {
+  using test_support::counted::counted;
+  counted(counted&&) noexcept = default;
+  counted& operator=(counted&&) = delete;
+  ~counted() = default;
 };
 
 constexpr std::uint64_t starts[] = {0, 5, std::numeric_limits<std::uint32_t>::max() - 3ULL, std::uint64_t{1} << 61U};

@@ -18,22 +18,16 @@
 #include "holdfast/queue/spsc_queue.hpp"
 
 #include "support/catch.hpp"
-#include "support/patience.hpp"
+#include "support/sleepers.hpp"
 
 using namespace holdfast;
 using namespace std::chrono_literals;
-using test_support::patience;
+using test_support::await_sleepers;
 
 namespace {
 
 deadline in(duration time) {
   return deadline::after(steady_clock::now(), time);
-}
-
-template <class Events>
-void await_sleepers(const Events& events, std::uint32_t count) {
-  patience waiting;
-  while (events.sleepers() != count) REQUIRE(waiting.wait());
 }
 
 bool is_readable(int descriptor) {
