@@ -117,7 +117,7 @@ log_lane* engine::attach() noexcept {
     lane.busy = false;
     // own: published by the first record or loss
     lane.thread.store(static_cast<std::uint32_t>(::gettid()), mo::relaxed);
-    lanes_used_.cover(i);
+    lanes_used_.raise(i + 1);
 #if defined(MADV_POPULATE_WRITE)
     // Once, and in the first call of the thread, rather than a page fault every 64 records of its first lap.
     ::madvise(rings_ + i * options_.ring_bytes, options_.ring_bytes, MADV_POPULATE_WRITE);

@@ -14,7 +14,7 @@
 #include <system_error>
 
 #include "holdfast/core/fixed_text.hpp"
-#include "holdfast/telemetry/lane_count.hpp"
+#include "holdfast/core/high_mark.hpp"
 #include "holdfast/telemetry/log_lane.hpp"
 #include "holdfast/telemetry/log_options.hpp"
 #include "holdfast/telemetry/log_sink.hpp"
@@ -98,7 +98,7 @@ class engine {
   std::span<std::byte> memory_;
   log_lane* lanes_ = nullptr;
   std::byte* rings_ = nullptr;
-  lane_count lanes_used_;  // written by attaching threads
+  high_mark<std::uint32_t> lanes_used_;  // by attaching threads
   tsc_clock clock_{};
   std::array<fixed_text<224>, log_sink::max_loggers>
       logger_texts_{};  // ,"logger":"..."; written before the logger is used

@@ -76,6 +76,7 @@
 
 #include "holdfast/core/assert.hpp"
 #include "holdfast/core/atomic.hpp"
+#include "holdfast/core/high_mark.hpp"
 #include "holdfast/queue/bounded_queue.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
 
@@ -177,7 +178,7 @@ class fan_in {
       // [F1] acquire, pairs with [F2]: the lane as its last owner left it
       // hint: a failure is tried again
       if (taken_.compare_exchange_weak(taken, taken | std::uint64_t{1} << free, mo::acquire, mo::relaxed)) {
-        show(free + 1);
+        used_.raise(free + 1);
         return producer(*this, lanes_[free]);
       }
     }
@@ -262,16 +263,9 @@ class fan_in {
     // [F2] release, pairs with [F1] and [F3]: the lane, and all that was pushed to it
     taken_.fetch_and(~(std::uint64_t{1} << at), mo::release);
   }
-  // Lanes below `count` are worth a look from now on.
-  void show(std::size_t count) noexcept {
-    std::size_t shown = used_.load(mo::relaxed);  // counter: it only grows
-    // counter: who knows of an item in a lane knows by coherence that the lane is in use
-    while (shown < count && !used_.compare_exchange_weak(shown, count, mo::relaxed, mo::relaxed)) {
-    }
-  }
+  // Those that are worth a look: who knows of an item in a lane knows that the lane is in use.
   [[nodiscard]] std::size_t lanes_in_use() const noexcept {
-    // counter: as above; the items are published by their lanes. Never more than Lanes, which g++ 12 wants to be told
-    return std::min(used_.load(mo::relaxed), Lanes);
+    return std::min(used_.read(), Lanes);  // never more than Lanes, which g++ 12 wants to be told
   }
 
   void next_turn(std::size_t used) noexcept {
@@ -325,7 +319,7 @@ class fan_in {
   }
 
   alignas(spacing) atomic<std::uint64_t> taken_{0};  // a bit for each lane with an owner; by all who join and leave
-  atomic<std::size_t> used_{0};                      // one more than the highest lane ever taken; by those who join
+  high_mark<std::size_t> used_;                      // one more than the highest lane ever taken; by those who join
   alignas(spacing) std::size_t at_ = 0;              // the consumer's: whose turn it is,
   std::size_t left_ = 0;                             // and how many items are left of it
   std::array<lane, Lanes> lanes_;                    // each by its owner and the consumer

@@ -26,6 +26,7 @@
 #include <cstdint>
 
 #include "holdfast/core/atomic.hpp"
+#include "holdfast/core/high_mark.hpp"
 #include "holdfast/queue/bounded_queue.hpp"
 
 namespace holdfast {
@@ -69,22 +70,16 @@ struct watched {
   class pushes : public pops<Callers> {
    public:
     void holds(std::uint64_t items) noexcept {
-      std::uint64_t most = most_.load(mo::relaxed);  // own: or, of many, what the exchange below checks
       if constexpr (Callers == callers::one) {
-        if (items > most) most_.store(items, mo::relaxed);  // own: nobody else writes it
+        most_.raise_alone(items);
       } else {
-        while (items > most) {
-          // counter: it only grows, and is read by observers alone
-          if (most_.compare_exchange_weak(most, items, mo::relaxed, mo::relaxed)) break;
-        }
+        most_.raise(items);
       }
     }
-    [[nodiscard]] std::uint64_t most() const noexcept {
-      return most_.load(mo::relaxed);  // counter: nothing is read through it
-    }
+    [[nodiscard]] std::uint64_t most() const noexcept { return most_.read(); }
 
    private:
-    atomic<std::uint64_t> most_{0};
+    high_mark<std::uint64_t> most_;
   };
 };
 

@@ -2,7 +2,7 @@
 #include <array>
 #include <cstdint>
 
-#include "holdfast/telemetry/lane_count.hpp"
+#include "holdfast/core/high_mark.hpp"
 
 #include "model/engine/scenario.hpp"
 
@@ -15,12 +15,12 @@ namespace {
 // are and so at that one.
 struct covered_before_it_is_told {
   static constexpr unsigned threads = 3;
-  log_detail::lane_count lanes;
+  high_mark<std::uint32_t> lanes;
   std::array<atomic<bool>, 2> told{};
 
   void run(unsigned thread) {
     if (thread < 2) {
-      lanes.cover(thread);
+      lanes.raise(thread + 1);
       MODEL_CHECK(lanes.read() > thread);
       told[thread].store(true, mo::release);
       return;
@@ -34,20 +34,20 @@ struct covered_before_it_is_told {
   void after() { MODEL_CHECK(lanes.read() == 2); }
   void after_death(unsigned dead) { MODEL_CHECK(dead == 1 ? lanes.read() >= 1 : lanes.read() == 2); }
 };
-MODEL_SCENARIO("lane_count", covered_before_it_is_told, {});
+MODEL_SCENARIO("high_mark", covered_before_it_is_told, {});
 
 // The same lane again, by the thread after the one that had it.
 struct covered_again {
   static constexpr unsigned threads = 2;
-  log_detail::lane_count lanes;
+  high_mark<std::uint32_t> lanes;
 
-  covered_again() { lanes.cover(2); }
+  covered_again() { lanes.raise(3); }
   void run(unsigned thread) {
-    lanes.cover(2 * thread);
+    lanes.raise(2 * thread + 1);
     MODEL_CHECK(lanes.read() == 3);
   }
   void after() { MODEL_CHECK(lanes.read() == 3); }
 };
-MODEL_SCENARIO("lane_count", covered_again, {});
+MODEL_SCENARIO("high_mark", covered_again, {});
 
 }  // namespace
