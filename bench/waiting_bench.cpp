@@ -53,7 +53,6 @@
 namespace {
 
 namespace bench = holdfast::bench;
-namespace mo = holdfast::mo;
 
 using word = std::uint64_t;
 constexpr std::size_t capacity = 1024;

@@ -68,9 +68,7 @@ class basic_event_count {
     return sleepers() != 0;
   }
   [[gnu::noinline]] void wake(std::uint32_t looks) noexcept {
-    const std::uint32_t more =
-        tell([&](std::uint64_t word) { return std::min(looks, sleepers_of(word) - told_of(word)); });
-    if (more != 0) unpark(word_, more);
+    if (const std::uint32_t more = tell(looks, false); more != 0) unpark(word_, more);
   }
   [[gnu::always_inline]] void notify(std::uint32_t looks) noexcept {
     if (awaited()) [[unlikely]]
@@ -79,7 +77,7 @@ class basic_event_count {
   void notify_one() noexcept { notify(1); }
   void notify_all() noexcept {
     if (!awaited()) return;
-    static_cast<void>(tell([](std::uint64_t word) { return sleepers_of(word) - told_of(word); }, true));
+    static_cast<void>(tell(most_sleepers, true));
     unpark(word_, most_sleepers);
   }
 
@@ -119,12 +117,12 @@ class basic_event_count {
     return (word & ~std::uint64_t{0xFFFFFFFF}) | static_cast<std::uint32_t>(word + 1);
   }
 
-  // Tells so many more, and who is between its last look and its sleep does not fall asleep; how many they are.
-  template <class HowMany>
-  std::uint32_t tell(HowMany how_many, bool all = false) noexcept {
+  // Tells so many more, as far as they are there; how many they are. Who is between its last look and its sleep does not fall
+  // asleep then; `all`: nor where nobody is left to be told.
+  std::uint32_t tell(std::uint32_t looks, bool all) noexcept {
     std::uint64_t seen = word_.load(mo::relaxed);  // own: the exchange below checks it
     for (;;) {
-      const std::uint32_t more = how_many(seen);
+      const std::uint32_t more = std::min(looks, sleepers_of(seen) - told_of(seen));
       // All that are there may have been told already, and not looked yet. The exchange is made nevertheless, so that they,
       // and whoever registers from now on, see the change.
       const std::uint64_t next = more != 0 || all ? another_number(seen) + more * one_told : seen;

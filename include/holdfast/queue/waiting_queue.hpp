@@ -13,8 +13,8 @@
 //   closed, size_approx,       anyone      wait-free          never       -
 //   capacity
 //
-// Nobody waits, nothing is paid but a load and two branches a call: no exchange, no system call. wait_push and wait_pop look
-// first, then pause and look for a while, then sleep. A deadline that has passed makes them try once. Each may be given a
+// Nobody waits, nothing is paid but two loads and branches a call: no exchange, no system call. wait_push and wait_pop look
+// first, then pause and look for a while, then sleep. A deadline that has passed makes them try and not wait. Each may be given a
 // std::stop_token as well; a stop ends the wait, and takes the locks of std::stop_callback.
 //
 // close(): pushes are refused from then on, who waits to push is told, pops drain what is there and then are told closed. Where
@@ -62,6 +62,7 @@ namespace holdfast {
 struct silent {
   static constexpr bool awaited() noexcept { return false; }
   static constexpr void wake(std::uint32_t /*looks*/) noexcept {}
+  static constexpr void notify(std::uint32_t /*looks*/) noexcept {}
   static constexpr void notify_all() noexcept {}
 };
 
@@ -70,6 +71,7 @@ template <class E>
 concept event_source = requires(E& events, std::uint32_t looks) {
   { events.awaited() } -> std::same_as<bool>;
   events.wake(looks);
+  events.notify(looks);
   events.notify_all();
 };
 
@@ -114,7 +116,7 @@ class waiting_queue {
       if (closed_.load(mo::relaxed)) return 0;  // own: as in push
     }
     const std::size_t count = queue_.try_push(values);
-    if (count != 0) tell(items_, static_cast<std::uint32_t>(count));
+    if (count != 0) items_.notify(static_cast<std::uint32_t>(count));
     return count;
   }
 
@@ -201,18 +203,13 @@ class waiting_queue {
 
   template <class Answer>
   Answer told_of_item(Answer answer) noexcept {
-    if (answer) tell(items_, 1);
+    if (answer) items_.notify(1);
     return answer;
   }
   template <class Answer>
   Answer told_of_room(Answer answer) noexcept {
     if (answer) tell_of_room(1);
     return answer;
-  }
-  template <class Events>
-  static void tell(Events& events, std::uint32_t looks) noexcept {
-    if (events.awaited()) [[unlikely]]
-      events.wake(looks);
   }
   void tell_of_room(std::uint32_t slots) noexcept {
     if (room_.awaited()) [[unlikely]] {
@@ -250,7 +247,7 @@ class waiting_queue {
     }
     if (answer != queue_op_status::busy) return answer;
     // It may have been told of the item behind the one that is under way: somebody else has to look for it.
-    tell(events, 1);
+    events.notify(1);
     return refusal;
   }
   template <class Stop>
