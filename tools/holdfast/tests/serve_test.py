@@ -157,6 +157,18 @@ def wait_until(condition, patience=15.0):
     return False
 
 
+def freeze(pid):
+    """Stops a process, and returns when each of its threads has stopped: on a busy machine that takes a while."""
+    def states():
+        for task in os.listdir("/proc/%d/task" % pid):
+            with open("/proc/%d/task/%s/stat" % (pid, task), encoding="utf-8") as stat:
+                yield stat.read().rpartition(")")[2].split()[0]
+
+    os.kill(pid, signal.SIGSTOP)
+    if not wait_until(lambda: set(states()) == {"T"}):
+        raise AssertionError("%d did not stop" % pid)
+
+
 FAST = ["--primary.open_base", "200ms", "--primary.open_max", "400ms", "--replica.open_base", "200ms",
         "--replica.open_max", "400ms", "--cdn.open_base", "200ms", "--cdn.open_max", "400ms",
         "--primary_write.open_base", "200ms", "--primary_write.open_max", "400ms"]
@@ -407,7 +419,7 @@ class Faults(unittest.TestCase):
         self.assertEqual(set(self.served_by(s, warm)), {"cache"})
         self.assertEqual(set(self.served_by(s, cold)), {"cdn"})
 
-        os.kill(s.ready["cdn_pid"], signal.SIGSTOP)
+        freeze(s.ready["cdn_pid"])
         begun = time.monotonic()
         stuck = self.read_many(s, colder)
         self.assertEqual({a.getheader("X-Served-By") for a in stuck}, {"default"})
