@@ -9,6 +9,7 @@
 #include "holdfast/core/parking.hpp"
 
 #include "support/catch.hpp"
+#include "support/patience.hpp"
 #include "support/sleepers.hpp"
 
 using namespace holdfast;
@@ -95,6 +96,31 @@ TEST_CASE("event_count: notify(n) has n of them look, notify_all has all of them
   events.notify_all();
   for (std::thread& one : sleepers) one.join();
   CHECK(got.load(mo::relaxed) == 4);
+  CHECK(events.sleepers() == 0);
+}
+
+TEST_CASE("event_count: who is told and finds nothing new sleeps on", "[event_count]") {
+  event_count events(0);
+  atomic<bool> over{false};
+  atomic<int> looks{0};
+  std::thread sleepers[2];
+  for (std::thread& one : sleepers) {
+    one = std::thread([&] {
+      events.wait(deadline::never(), [&] {
+        looks.fetch_add(1, mo::relaxed);
+        return over.load(mo::acquire);
+      });
+    });
+  }
+  await_sleepers(events, 2);
+  const int before = looks.load(mo::relaxed);
+  events.notify(2);
+  test_support::patience waiting;
+  while (looks.load(mo::relaxed) < before + 2) REQUIRE(waiting.wait());
+  CHECK(events.sleepers() == 2);
+  over.store(true, mo::release);
+  events.notify_all();
+  for (std::thread& one : sleepers) one.join();
   CHECK(events.sleepers() == 0);
 }
 

@@ -266,6 +266,17 @@ TEST_CASE("event_fd: readable when it is armed and told, once", "[event_fd]") {
   CHECK(is_readable(told.descriptor()));
 }
 
+TEST_CASE("event_fd: of two that saw it armed, one makes it readable", "[event_fd]") {
+  event_fd events;
+  events.arm();
+  REQUIRE(events.awaited());
+  events.wake(1);
+  CHECK(is_readable(events.descriptor()));
+  events.clear();
+  events.wake(1);  // the other one, who had seen it armed as well
+  CHECK_FALSE(is_readable(events.descriptor()));
+}
+
 TEST_CASE("event_fd: a loop that sleeps in poll misses no item", "[event_fd]") {
   constexpr int items = 20'000;
   const auto q = std::make_unique<waiting_queue<spsc_queue<int, 64>, event_fd>>();

@@ -121,7 +121,7 @@ class intrusive_mpsc_list {
       next = &stub_;
     }
     oldest_ = next;
-    out = static_cast<T*>(first);
+    out = &static_cast<T&>(*first);
     return queue_op_status::success;
   }
 

@@ -218,26 +218,27 @@ class waiting_queue {
     }
   }
 
+  static constexpr bool stopped(nobody /*stop*/) noexcept { return false; }
+  static bool stopped(const std::stop_token& stop) noexcept { return stop.stop_requested(); }
+
+  // One look: does the wait end? It does not at `refusal`; and a slot that another one holds is worth a short wait of its own.
+  template <class Stop, class Attempt>
+  static bool settles(queue_result& answer, deadline until, queue_op_status refusal, const Stop& stop,
+                      Attempt& attempt) {
+    answer = attempt();
+    for (unsigned turn = 0; answer == queue_op_status::busy; ++turn, answer = attempt()) {
+      if (stopped(stop) || (!until.is_never() && until.passed(steady_clock::now()))) return true;
+      doze(turn);
+    }
+    return answer != refusal || stopped(stop);
+  }
+
   // `attempt` until it is something else than `refusal`. Apart from the first attempt, which is nearly always the last.
   template <class Events, class Stop, class Attempt>
   [[gnu::noinline]] queue_result wait(Events& events, deadline until, queue_op_status refusal, const Stop& stop,
                                       Attempt attempt) {
     queue_result answer = refusal;
-    const auto stopped = [&] {
-      if constexpr (std::same_as<Stop, nobody>) {
-        return false;
-      } else {
-        return stop.stop_requested();
-      }
-    };
-    const auto settled = [&] {
-      answer = attempt();
-      for (unsigned turn = 0; answer == queue_op_status::busy; ++turn, answer = attempt()) {
-        if (stopped() || (!until.is_never() && until.passed(steady_clock::now()))) return true;
-        doze(turn);
-      }
-      return answer != refusal || stopped();
-    };
+    const auto settled = [&] { return settles(answer, until, refusal, stop, attempt); };
     if constexpr (std::same_as<Stop, nobody>) {
       static_cast<void>(events.wait(until, settled));
     } else if (!settled()) {
