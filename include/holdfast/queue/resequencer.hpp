@@ -98,19 +98,19 @@ class resequencer {
     window_.wait(deadline::never(), [&] { return number - emitted_.load(mo::acquire) < Window; });
     slot* s = &slots_[number & (Window - 1)];
     ::new (static_cast<void*>(s->storage)) T(std::move(value));
-    // [Q5] release, pairs with [Q6]: the value; acquire: what the emits before it did
+    // [Q5] acq_rel, pairs with [Q6]: the value goes with it; what the emits before it did comes
     if (s->state.exchange(given, mo::acq_rel) != awaited) return;
     do {
       T* const item = s->item();
       T out(std::move(*item));
       std::destroy_at(item);
-      s->state.store(empty, mo::relaxed);  // published: by [Q4]
+      s->state.store(empty, mo::relaxed);  // own: [Q4] tells the next one that uses the slot
       ++number;
       emitted_.store(number, mo::release);  // [Q4] release, pairs with [Q3]: the slot is free for the next lap
       window_.notify_all();                 // each waits for a number of its own
       emit(std::move(out));
       s = &slots_[number & (Window - 1)];
-      // [Q6] release, pairs with [Q5]: what was emitted; acquire: the value, if it is there
+      // [Q6] acq_rel, pairs with [Q5]: what was emitted goes with it; the value comes, if it is there
     } while (s->state.exchange(awaited, mo::acq_rel) == given);
   }
 
