@@ -53,16 +53,10 @@ const deadline at_once(time_point::min());
 TEST_CASE("work_pipeline: what is pushed comes through every stage, in order, and the end comes after the last",
           "[work_pipeline]") {
   std::vector<std::string> out;
-  const auto line =
-      std::make_unique<work_pipeline<stage_plan<work_queue<int, 4>, outcome<int> (*)(int&&), 4>,
-                                     stage_plan<work_queue<int, 4>, std::string (*)(int&&), 4>,
-                                     stage_plan<work_queue<std::string, 4>, std::function<void(std::string &&)>, 4>>>(
-          stage<int, 4, 4>(
-              {.name = "double"}, +[](int&& n) -> outcome<int> { return 2 * n; }),
-          stage<int, 4, 4>(
-              {.name = "write"}, +[](int&& n) { return std::to_string(n); }),
-          stage<std::string, 4, 4>({.name = "keep"}, std::function<void(std::string &&)>(
-                                                         [&](std::string&& text) { out.push_back(std::move(text)); })));
+  const auto line = make_work_pipeline(
+      stage<int, 4, 4>({.name = "double"}, [](int&& n) -> outcome<int> { return 2 * n; }),
+      stage<int, 4, 4>({.name = "write"}, [](int&& n) { return std::to_string(n); }),
+      stage<std::string, 4>({.name = "keep"}, [&](std::string&& text) { out.push_back(std::move(text)); }));
   REQUIRE_FALSE(line->start());
   for (int i = 0; i < 100; ++i) CHECK(line->push(int{i}));
   line->close();
@@ -100,7 +94,6 @@ TEST_CASE("work_pipeline: several workers keep the order where it is asked for, 
 
 TEST_CASE("work_pipeline: with any order, items overtake one that takes long", "[work_pipeline]") {
   barrier slow;
-  barrier seen;
   std::vector<int> out;
   work_pipeline line(stage<int, 8>({.name = "work", .workers = 2, .order = work_order::any},
                                    [&](int&& n) {

@@ -2,9 +2,9 @@
 // work_pipeline: producers -> stages -> a last stage, each with a queue and threads of its own.
 //
 //   operation        caller           progress                 allocates    when refused
-//   start            owner, once      blocking                 the threads  which stage and option is wrong, or the system's reason
-//   push(v, until)   producers        as the first stage's     never        full (the deadline has passed, or v was shed) or closed;
-//                                     overflow says                         v is still the caller's
+//   start            owner, once      blocking                 the threads  which stage and option is wrong, or why no threads
+//   push(v, until)   producers        as the first stage's     never        full (the deadline has passed, or v was shed) or
+//                                     overflow says                         closed; v is still the caller's
 //   close            whoever may      lock-free                never        -
 //                    close the first
 //                    queue
@@ -37,15 +37,17 @@
 // into one. Not for steps whose number or order is only known at run time.
 //
 // Memory: the queues, the counters (8 KiB a stage) and the windows of ordered stages are in the pipeline, which so is large:
-// put it on the heap. Nothing is allocated after start() but by the functions. It is neither copied nor moved.
+// make_work_pipeline puts it on the heap. Nothing is allocated after start() but by the functions. It is neither copied nor moved.
 //
 // Method: SEDA (Welsh, Culler, Brewer, "SEDA: an architecture for well-conditioned, scalable Internet services", SOSP 2001).
 //
-// Proof: unit/work_pipeline_test.cpp, stress/work_pipeline_stress.cpp; what it is made of: waiting_queue, resequencer.
+// Proof: unit/work_pipeline_test.cpp, stress/work_pipeline_stress.cpp, alloc/work_pipeline_alloc_test.cpp; what orders it, queue by
+// queue: waiting_queue, resequencer.
 #pragma once
 
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <stop_token>
 #include <string_view>
 #include <system_error>
@@ -175,5 +177,11 @@ class work_pipeline {
   stage_chain<Plans...> chain_;
   std::array<crew, stages> threads_;
 };
+
+// One on the heap, for its size.
+template <class... Plans>
+std::unique_ptr<work_pipeline<Plans...>> make_work_pipeline(Plans... plans) {
+  return std::make_unique<work_pipeline<Plans...>>(std::move(plans)...);
+}
 
 }  // namespace holdfast

@@ -26,13 +26,12 @@
 // neighbours as one thread is, and takes queues for one caller on either side. overflow: what the stage does with an item that
 // finds its queue full: lets the one who brings it wait, or sheds: it, or the oldest in the queue.
 //
-// See work_pipeline.hpp for guarantees and proof.
+// Guarantees: work_pipeline.hpp. Proof: unit/work_pipeline_test.cpp.
 #pragma once
 
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string_view>
@@ -295,7 +294,8 @@ class work_stage {
   template <class Argument>
   auto call(Argument&& argument) noexcept {
 #if defined(__cpp_exceptions)
-    return catch_errors(std::ref(function_))(std::forward<Argument>(argument));
+    return catch_errors([this](Argument&& it) -> answer_type { return function_(std::forward<Argument>(it)); })(
+        std::forward<Argument>(argument));
 #else
     if constexpr (std::is_void_v<answer_type>) {
       function_(std::forward<Argument>(argument));
