@@ -306,7 +306,7 @@ class work_stage {
 #endif
   }
   template <class T>
-  static outcome<T> outcome_of(T&& value) noexcept {
+  static outcome<T> outcome_of(T value) noexcept {
     return outcome<T>(std::move(value));
   }
   template <class T>
@@ -314,8 +314,8 @@ class work_stage {
     return std::move(value);
   }
 
-  template <class Answer>
-  std::optional<out_item> judge(Answer&& answer, time_point begun) noexcept {
+  template <class T>
+  std::optional<out_item> judge(outcome<T>&& answer, time_point begun) noexcept {
     const time_point ended = steady_clock::now();
     worked_.record(ended - begun);
     if (!answer.ok()) {
