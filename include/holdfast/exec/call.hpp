@@ -9,6 +9,8 @@
 //   call_machine::cancel    the call's owner   lock-free   never       the caller went away; nobody is judged by it
 //   run                     any thread         as `op`     never       drives a machine with a blocking callable
 //
+// In short: one owner a call | lock-free | never | the last error, attempts made, the guard that ended them
+//
 // A guard is what protects one dependency and is shared by all calls to it. A machine is one call and has one owner at
 // a time; it reads no clock, never sleeps and runs no foreign code: whoever drives it does. `run` is the driver for
 // code that may block, interop/asio_call.hpp the one for coroutines on Boost.Asio. A callee that throws is wrapped by

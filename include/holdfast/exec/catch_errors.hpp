@@ -4,6 +4,8 @@
 //   operation      caller       progress        allocates       errors
 //   catch_errors   any thread   as the callee   as the callee   never throws; what was thrown comes back as an error
 //
+// In short: any thread | as the callee | as the callee | what was thrown comes back as an error
+//
 // Use it around a callee that throws, where it meets a guard: a policy judges outcomes, and nothing in holdfast lets an
 // exception through. Known types keep their meaning (std::system_error its code, std::bad_alloc ENOMEM); a translator
 // of your own is asked first, for the exceptions of a driver or a client library, and answers with an empty optional

@@ -6,6 +6,8 @@
 //   join        owner    blocking   never         none
 //   size        owner    wait-free  never         none
 //
+// In short: one owner | blocking | at the start: threads | the system's reason
+//
 // The threads take no signals, which belong to the threads of the application, and are named, up to 15 characters, as ps
 // and a debugger show it. The function does not throw. A crew that has been started is joined before it ends.
 //

@@ -12,6 +12,9 @@
 //   join             owner            blocking                 never        -
 //   metrics          any thread       wait-free                never        -
 //
+// In short: producers as the first queue bears them; one owner | as its queues; who finds a stage full waits, or an
+// item is shed | at the start: threads | full: the deadline has passed, or it was shed; closed
+//
 //   work_pipeline line(
 //       stage<std::string>({.name = "parse", .workers = 2}, [](std::string&& text) -> outcome<row> { ... }),
 //       stage<row>({.name = "enrich", .workers = 4}, [](row&& r) { return enriched(r); }),

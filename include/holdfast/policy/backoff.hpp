@@ -5,6 +5,8 @@
 //   delay       wait-free   O(log n), n < 2^32   never       always in [0, longest_delay(options)]
 //   validate    constexpr   O(1)                 never       empty: valid
 //
+// In short: any thread | wait-free | never | -
+//
 //   kind           delay before retry n (0 is the first); c = min(cap, base * multiplier^n)
 //   constant       base
 //   linear         min(cap, base * (n + 1))

@@ -6,6 +6,9 @@
 //   count_ok/failed   anyone              lock-free   the same, or one CAS         never       -
 //   counts            anyone              wait-free   32 loads a thread            never       -
 //
+// In short: any thread; a slot, its owner | lock-free (wait-free with a slot) | never | `false`: count it the shared
+// way
+//
 // A ring of 16 buckets a slot, each a fifteenth of the window long. A bucket is one word {epoch, generation, count}: which
 // stretch of time and which closed state of the breaker it counts for. A word of another time or another generation is
 // an empty one. So nothing is ever cleared by a timer or by another thread: idle buckets expire by their epoch, a

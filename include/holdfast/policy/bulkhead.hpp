@@ -7,6 +7,8 @@
 //   set_limit     any thread      lock-free   one CAS   never       -
 //   in_flight     any observer    wait-free   one load  never       -
 //
+// In short: any thread | lock-free | never | an empty permit
+//
 // B1: no permit is given while `limit` or more are out, whoever changes the limit meanwhile. B2: permits out are counted
 // exactly, at every moment. B5: a smaller limit takes effect at once for new calls; those in flight finish, and until
 // enough have, nobody gets in. What a holder of a permit wrote is seen by whoever gets that place next.

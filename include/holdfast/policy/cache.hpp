@@ -7,6 +7,8 @@
 //   erase         any thread   lock-free, bounded              O(ways)                  never       false: was not there
 //   construction  one thread   -                               O(capacity)              once        asserted
 //
+// In short: any thread | reads lock-free, a write never waits | at construction | a miss; `busy` for a second writer
+//
 // get() never waits for a writer, not even for one that was put to sleep in the middle of the same key: a new value is
 // written beside the old one and then takes its place. A reader never sees an older value than it, or whoever told it, has
 // seen (but while the key is being erased it may). A reader that puts to its set overtake eight times in one get() gives up

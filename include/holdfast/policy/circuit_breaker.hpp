@@ -14,6 +14,8 @@
 //   state         anyone   wait-free   one load                               never       -
 //   snapshot      anyone   wait-free   a scan of the window                   never       -
 //
+// In short: any thread | lock-free | never | why, and when to come again
+//
 // The states. Closed: all calls pass and are counted. When a rule says so (failures in a row, or the share of failed calls
 // in a sliding window) it opens: calls are refused until the open time is over, which doubles with every opening that is
 // not forgotten yet. Then it is half-open: exactly `probes` calls pass; that many successes close it, one failure opens

@@ -5,6 +5,8 @@
 //   next_tier   wait-free   O(tiers)   never       no_tier: answer with exhausted()
 //   validate    constexpr   O(tiers^2) never       -
 //
+// In short: the request's owner | wait-free | never | no tier is left; the first error stays visible
+//
 // A tier hands a request on when its error's verdict is in its `falls_through`; the next tier that can still finish
 // (`needs` against the deadline) gets it. By default everything falls through that another tier might do better:
 // transient, throttled, timeout, rejected. permanent does not: "no such profile" is an answer, and an older copy that

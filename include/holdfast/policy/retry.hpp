@@ -4,6 +4,8 @@
 //   operation      progress                          cost   allocates   when refused
 //   should_retry   wait-free; lock-free by budget    O(1)   never       {retry = false, why_not}
 //
+// In short: any thread | wait-free (lock-free with a budget) | never | which guard forbade it
+//
 //   guard, in this order             refused as                    note
 //   1 the verdict                    errc{} (the error says it)    see the table of core/verdict.hpp
 //   2 idempotency                    errc::not_idempotent          unsafe: only what certainly was not sent

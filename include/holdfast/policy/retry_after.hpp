@@ -4,6 +4,8 @@
 //   operation           progress    cost   allocates   when refused
 //   parse_retry_after   wait-free   O(n)   never       nullopt: not a valid field value
 //
+// In short: any thread | wait-free | never | nothing that it can read
+//
 // RFC 9110, 10.2.3: a number of seconds, or a date in one of the three forms that a recipient must accept (IMF-fixdate,
 // RFC 850, asctime). A date that has passed is zero. A number too large for a duration is the largest there is: a hint
 // beyond every deadline, which should_retry() answers at once. Nothing is trimmed and nothing is guessed: the field

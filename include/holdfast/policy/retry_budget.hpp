@@ -7,6 +7,8 @@
 //   give_back          any thread    lock-free   one CAS                         never       -
 //   balance_milli      any observer  wait-free   one load                        never       -
 //
+// In short: any thread | lock-free | never | counted
+//
 // Every first attempt deposits ratio_permille thousandths of a token, every second earns min_per_second tokens, a retry
 // costs one token (two when the callee said that it is overloaded or did not answer in time), and the purse holds
 // `burst` tokens. So a dependency that fails everything gets a tenth more traffic, not three times as much; a quiet

@@ -10,6 +10,9 @@
 //   reader: behind         its owner         wait-free   O(1)      never       -
 //   written                any thread        wait-free   O(1)      never       -
 //
+// In short: one writer, any number of readers | wait-free | never | a reader is told: nothing new, or how many
+// records it missed
+//
 // Each reader keeps its own position; the writer knows of none of them, and none of them can hold it up. Each record has a
 // number, so for a reader what it read and what it missed add up to what was written, always: a record is read whole and
 // in its turn, or it is in the count of an `overwritten`. Then the reader stands at the oldest record that is left. The

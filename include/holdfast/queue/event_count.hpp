@@ -10,6 +10,8 @@
 //   wait(until, holds)    any thread   blocking               never       looks, then pauses and looks, then sleeps
 //   sleepers              any thread   wait-free              never       a load
 //
+// In short: any thread | wait-free where nobody sleeps; who waits, sleeps | never | the deadline has passed
+//
 // Whoever makes the condition true calls notify afterwards. wait() returns true as soon as holds() has returned true, and
 // false if the deadline has passed and the last holds() was false; a deadline that has passed already means one look. holds() is
 // called by the waiting thread alone, any number of times, and may do what is waited for (take the item, say).

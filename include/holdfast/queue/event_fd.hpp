@@ -10,6 +10,8 @@
 //                                    kernel
 //   constructor       -              -                           never       eventfd(2); error() says if it failed
 //
+// In short: any thread tells, one loop arms and clears | wait-free but for the kernel | never | -
+//
 // The loop takes what there is, arms, looks once more, and only then sleeps:
 //
 //   for (;;) {

@@ -16,6 +16,9 @@
 //                      its thread   as those of spsc_queue, on the lane
 //   leave, destructor  its thread   wait-free   O(1)            never       -
 //
+// In short: many producers, each with a lane; one consumer | wait-free (joining lock-free) | never | the own lane is
+// full; empty; all lanes are taken
+//
 // (Looks: a lane that has nothing costs one look at it, where it lies on the way to one that has something.)
 //
 // A producer joins once, keeps the handle, and pushes through it: a push is that of an spsc_queue, and no producer touches

@@ -9,6 +9,8 @@
 //   closed        anyone   wait-free   O(1)                       never       -
 //   size_approx   anyone   wait-free   O(1)                       never       -
 //
+// In short: any thread | lock-free | never | none: empty or closed. Never full
+//
 // When to use it: as the free list and as the order of slots that live elsewhere; mpmc_lockfree_queue is two of them.
 // Whoever has taken a number owns its slot until he puts it back; one who dies in between takes it with him, and holds up
 // nobody. Not as a queue of values.

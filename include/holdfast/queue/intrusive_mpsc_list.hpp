@@ -7,6 +7,9 @@
 //   consume_all(fn)    consumer   wait-free   O(n)   never       0; takes at most what was there when it was called
 //   empty              anyone     wait-free   O(1)   never       -
 //
+// In short: any thread pushes, one pops | a push is wait-free; a stalled one holds up the consumer | never | empty,
+// or busy: a push is under way. No limit: nodes are the users'
+//
 // What is wait-free, and what is not: a push is one exchange and two stores, whatever the others do, and no call ever waits.
 // But the list as a whole is not lock-free. A push first takes its place in the order and then ties its node to the one
 // before. A producer that is descheduled or dies between the two holds up the consumer, which is told busy for as long as

@@ -14,6 +14,8 @@
 //   size_approx        anyone   wait-free   O(1)                       never       -
 //   capacity           anyone   wait-free   O(1)                       never       -
 //
+// In short: any thread | lock-free | never | full, empty or closed; a thread that dies inside costs a slot
+//
 // Lock-free means: whatever the other threads do, stop, be descheduled or die in the middle of a call, some call of those
 // that run comes to an end, and a push or pop is never told to come again because of one that stands still. (T's own
 // moves aside.) A thread that dies inside a call takes at most one slot with it: the queue is smaller by one from then on.

@@ -14,6 +14,9 @@
 //   size_approx        anyone      wait-free      O(1)   never       -
 //   capacity           anyone      wait-free      O(1)   never       -
 //
+// In short: any thread (or one on a side) | not blocking, not lock-free: a stalled thread holds its slot | never |
+// full, empty, closed, or busy: the slot is held
+//
 // What "not blocking" means: no call waits for another thread; a loop goes round again only because another thread has
 // got on. But the queue is not lock-free as a whole. A push first claims a slot and then fills it, and a thread that is
 // descheduled or dies between the two holds up the consumers at that slot, though later slots are full; they are told

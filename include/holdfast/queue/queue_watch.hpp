@@ -7,6 +7,8 @@
 //   pops::refused        who pops                        wait-free                    O(1)   never
 //   refusals, most       anyone                          wait-free                    O(1)   never
 //
+// In short: as the queue that it watches | as that queue | never | -
+//
 // A queue takes one of the two as its parameter Watch and has two members, one an end: Watch::pushes<producers> on a line
 // that the producers have to themselves, Watch::pops<consumers> on one of the consumers. Where an end has one caller, a count
 // is a load and a store; where it has many, a read-modify-write. With `unwatched` the members are empty

@@ -9,6 +9,8 @@
 //   release                reader     wait-free   O(1)        never
 //   granted(n), backlog    writer     wait-free   O(1)        never
 //
+// In short: one writer, one reader | wait-free | never | no memory to write to
+//
 // When to use it: log lanes, event streams, anything serialised where it is born. When not: values of one type go
 // through spsc_queue; several writers each get a ring of their own.
 //

@@ -8,6 +8,9 @@
 //                                                      that it emits
 //   waiting               anyone           wait-free   O(1)                               never       -
 //
+// In short: any thread takes and gives; one at a time pops, one at a time emits, in order | blocking: who is a
+// window ahead sleeps | never | nothing was popped
+//
 // take(pop) calls pop() when it is this thread's turn, one thread at a time, and returns the number of what it took, from 0
 // without a gap; or nothing where pop() returned false, and no number is used. So pop() may be the end of a queue that only
 // one thread may pop from, and it may wait. give(number, value, emit) keeps the value until all before it have been given;

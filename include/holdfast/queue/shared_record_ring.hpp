@@ -11,6 +11,9 @@
 //   reader: front(out)         its owner     wait-free   O(1)           never       empty; corrupt; `out` is as it was
 //   reader: pop, release       its owner     wait-free   O(1)           never       (asserted by the reader's position)
 //
+// In short: one writer, one reader, in two processes | wait-free | never | no memory to write to; a region that is
+// not whole is told apart from an empty one
+//
 // The region is memory that the caller has mapped, at any address in each process, for longer than its side is attached:
 //
 //   // one of them, once: shm_open, ftruncate, mmap; then

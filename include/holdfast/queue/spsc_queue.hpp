@@ -20,6 +20,9 @@
 //                      anyone     wait-free   O(1)   never       (only with Watch = watched)
 //   constructor        -          -           O(1)   see Memory  (asserted: what validate() refuses)
 //
+// In short: one producer, one consumer | wait-free | never; sized at run time, once | `false`, the value is still
+// the caller's; in place, an empty run
+//
 // (Wait-free and O(n) as far as T's own constructors and `fn` are.) A push is refused only if at least capacity() items
 // are in the queue; a pop is refused only if the queue was empty. Neither is ever refused by chance. Both are meant as far
 // as the caller can know: what the other side was in the middle of, or has done without anything telling this thread of

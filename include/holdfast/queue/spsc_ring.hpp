@@ -14,6 +14,8 @@
 //   popped_run, popped     consumer   wait-free   O(1)   never       -
 //   size_approx            anyone     wait-free   O(1)   never       at most group - 1 too many
 //
+// In short: one producer, one consumer | wait-free | never | no slot, no item
+//
 // free_slots() and items() look at the other side if they know of fewer than `wanted`: of all there are, with `all`.
 //
 // When to use it: to build a queue for one thread on each side upon. What a program uses is spsc_queue, whose header says

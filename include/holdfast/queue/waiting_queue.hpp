@@ -13,6 +13,9 @@
 //   closed, size_approx,       anyone      wait-free          never       -
 //   capacity
 //
+// In short: as the queue in it | as that queue, and wakes who sleeps; `wait_` sleeps until a deadline | never | full
+// or empty: the deadline has passed; closed
+//
 // Nobody waits, nothing is paid but two loads and branches a call: no exchange, no system call. wait_push and wait_pop look
 // first, then pause and look for a while, then sleep. A deadline that has passed makes them try and not wait. Each may be given a
 // std::stop_token as well; a stop ends the wait, and takes the locks of std::stop_callback.

@@ -10,6 +10,8 @@
 //   current_context                     any            wait-free    never       the empty context where none is set
 //   context_scope (both ends)           one thread     wait-free    never
 //
+// In short: any thread; a scope, its own | wait-free | never | empty: what came is to be ignored
+//
 // When to use it: install a context_scope where a task starts or resumes; everything below logs and calls with it. Like
 // Python's ContextVar it belongs to the task, not to the thread: a queue, a timer or a coroutine captures
 // `const context mine = current_context();` when the work is handed over and installs a scope around each resumption.

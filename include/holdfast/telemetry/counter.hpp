@@ -7,6 +7,8 @@
 //   gauge::set      any thread   wait-free   one store                    never       -
 //   gauge::add      any thread   wait-free   one fetch_add                never       -
 //
+// In short: any thread | wait-free | never | -
+//
 // A counter is striped over eight cache lines by thread, so that threads that count the same thing do not pass a line
 // around; value() sums the stripes: never less than what happened before the call on this thread, and exact once the
 // writers are quiet. It never goes down and wraps after 2^64. A gauge is one word: the last set() wins.

@@ -6,6 +6,8 @@
 //   snapshot             any thread   wait-free   one load a bucket           never       -
 //   snapshot::quantile   its owner    -           one pass over the buckets   never       zero when empty
 //
+// In short: any thread | lock-free | never | -
+//
 // Log-linear: each power of two of nanoseconds is split into 16 equal buckets, and values below 16 ns have one each. So
 // the bound that quantile() names is at most 1/16 above the true value, from nanoseconds to the longest value that is
 // told apart, 2^42 ns (73 minutes); longer ones count in the last bucket, and max() still tells how long. Negative

@@ -12,6 +12,8 @@
 //   put_escaped        6 * bytes + 16               no quotes around it; valid UTF-8 whatever comes in
 //   rfc3339_writer     rfc3339_space                2026-11-23T20:18:06.123456789Z, no quotes
 //
+// In short: one thread | wait-free | never | - (the caller has checked the space)
+//
 // All return the end of what they wrote, are wait-free, allocate nothing and never look at the locale. put_escaped may
 // scribble up to 16 bytes behind its end, inside the space that it asks for.
 //

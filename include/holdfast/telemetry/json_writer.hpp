@@ -7,6 +7,8 @@
 //   member(key, value)        one thread   wait-free   O(size)   never       truncated() from then on
 //   value(value)              one thread   wait-free   O(size)   never       truncated() from then on
 //
+// In short: one thread | wait-free | never | `truncated()`: what is written is valid, and not all
+//
 // A value that does not fit is left out with its key, a string is cut on a character boundary; everything after it is
 // left out, and the outermost object gets a last member "truncated":true (an outermost array is only cut). Text is
 // always valid UTF-8: ill-formed bytes become U+FFFD and are counted. Keys are escaped too.

@@ -11,6 +11,8 @@
 //   construction           owner          blocking        10 ms (clock)           all memory   start() says so
 //   make_logger            owner          wait-free       O(1)                    never        the sink's own logger
 //
+// In short: any thread | wait-free (or waits, if told to) | at construction | counted, and told in the log
+//
 //   (*) drop_newest: no loop, no lock, no system call. full_policy::block waits up to block_for when the lane is full. The
 //   first call of a thread takes a lane and lets the kernel back its memory. A line from warn upwards, or a lane that
 //   is half full, wakes a parked backend (one system call).

@@ -7,6 +7,8 @@
 //   the metrics     any thread                   see there   never
 //   for_each        any thread                   wait-free   never
 //
+// In short: one thread registers at the start; any thread reads | wait-free | at construction | no metric, and why
+//
 // Names, labels and their values are checked against the Prometheus data model when they are registered and fixed from
 // then on: there is no label made at run time, so memory and series are bounded and a request's data cannot grow them.
 // Series of one family share its kind and help. A read series is not stored: a function gives its value when somebody
