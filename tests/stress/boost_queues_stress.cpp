@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/interop/boost_lockfree.hpp"
-#include "holdfast/queue/waiting_queue.hpp"
 
 #include "bridge_crowd.hpp"
+#include "support/catch.hpp"
 
 using namespace holdfast;
 using namespace crowd;

@@ -188,6 +188,21 @@ TEST_CASE("moodycamel_queue: a batch that does not fit as a whole goes as far as
   }
 }
 
+TEST_CASE("moodycamel_queue: a pop in vain is empty where nothing is left to claim, and busy where something is",
+          "[moodycamel_queues]") {
+  using queue = moodycamel_queue<int, 64>;
+  for (std::size_t unclaimed : {0U, 1U, 2U}) {
+    CHECK(queue::refusal(unclaimed) == (unclaimed == 0 ? queue_op_status::empty : queue_op_status::busy));
+  }
+  queue q;
+  int out = -1;
+  CHECK(q.try_pop(out) == queue_op_status::empty);
+  REQUIRE(q.try_push(1));
+  REQUIRE(q.try_pop(out));
+  CHECK(q.try_pop(out) == queue_op_status::empty);
+  CHECK(out == 1);
+}
+
 TEST_CASE("moodycamel_queue: a batch of constants is copied", "[moodycamel_queues]") {
   moodycamel_queue<int, 64> queue;
   std::vector<int> numbers(40);

@@ -51,8 +51,8 @@
 // allocates when blocks run out, which malloc may take a lock for, and is refused when malloc says no. What has been allocated
 // is kept until the queue is destroyed. It is the wrong answer to a consumer that is too slow: then the memory is the limit.
 //
-// T: any type that moves without an exception, move-only too, without default constructor, over-aligned. What is left in the queue is
-// destroyed with it.
+// T: any type that moves without an exception, move-only too, without default constructor, over-aligned. What is left in the
+// queue is destroyed with it.
 //
 // When to use it: where these queues are what a program has, beside ours by changing a type; or where nothing may be refused and
 // memory is there (unbounded). moodycamel_queue is at its best with many producers whose order among each other does not matter
@@ -62,9 +62,10 @@
 // Memory: the object and what the constructor asks malloc for, at least the Capacity items. moodycamel_queue throws nothing where
 // that fails, but then has no slots and refuses; moodycamel_spsc_queue throws std::bad_alloc.
 //
-// Under ThreadSanitizer both report races in moodycamel's own code: it hands over by fences (std::atomic_thread_fence), which g++'s
-// does not know (g++ says so, -Wtsan) and clang's takes in part. So an item may seem to be in a race with its own push, and so may
-// what an item points to. tests/support/peer_races.cpp has the suppression. What the bridge adds has none.
+// Under ThreadSanitizer both report races in moodycamel's own code, because it orders by fences (std::atomic_thread_fence), which
+// the sanitizer does not model (g++ says so, -Wtsan). ConcurrentQueue: where a block is used again. ReaderWriterQueue: with g++
+// wherever an item is handed over, and what the item points to is reported in its user's code; with clang its author has told
+// the sanitizer, and nothing is. tests/support/peer_races.cpp has the suppression. What the bridge adds has none.
 //
 // Needs: concurrentqueue.h and readerwriterqueue.h of moodycamel (1.0.3 and 1.0.6, headers only), in one of the places where
 // packages put them. A bridge is there if its header is; with neither this header does not compile.
@@ -168,8 +169,12 @@ class moodycamel_queue {
 
   [[nodiscard]] queue_result try_pop(T& out) noexcept {
     if (queue_.try_dequeue(out)) return queue_op_status::success;
-    // A pop claims an item by counting it as gone, and a push shows it by counting it as come: none between the two is none.
-    return queue_.size_approx() == 0 ? queue_op_status::empty : queue_op_status::busy;
+    return refusal(queue_.size_approx());
+  }
+  // What a pop in vain proves where so many items have come and are not yet claimed. The peer counts an item as come when it can be
+  // popped, and as gone when it is somebody's: where none is between the two, none is there.
+  static constexpr queue_op_status refusal(std::size_t unclaimed) noexcept {
+    return unclaimed == 0 ? queue_op_status::empty : queue_op_status::busy;
   }
   // Moves out as many as there seem to be and as the span takes; returns how many.
   [[nodiscard]] std::size_t try_pop(std::span<T> out) noexcept {
