@@ -113,9 +113,10 @@ CONFIGURATIONS["coverage"] = {
     "compilers": {"CC": "gcc", "CXX": "g++"},
     "options": {"buildtype": "debug", "b_coverage": "true", "cpp_args": "-Dalways_inline=noinline", "tests": "enabled",
                 "bench": "disabled", "tools": "disabled"},
-    "targets": ["tests/unit_tests", "tests/asio_tests", "tests/model/model_tests"],
-    "tests": ["--timeout-multiplier", "5", "unit", "asio", "model at random", "model at random, readers",
-              "model, a lap behind"],
+    "targets": ["tests/unit_tests", "tests/asio_tests", "tests/boost_queues_tests", "tests/moodycamel_queues_tests",
+                "tests/model/model_tests"],
+    "tests": ["--timeout-multiplier", "5", "unit", "asio", "boost queues", "moodycamel queues", "model at random",
+              "model at random, readers", "model, a lap behind"],
     "before": coverage_begin,
     "after": coverage_report,
 }

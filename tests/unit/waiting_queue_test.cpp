@@ -48,6 +48,20 @@ struct held_up {
   static std::size_t size_approx() { return 1; }
 };
 
+// The same, of a queue that cannot be closed: what it says of itself counts all the same.
+struct held_up_for_ever {
+  using value_type = int;
+  static constexpr callers producers = callers::many;
+  static constexpr callers consumers = callers::many;
+  static queue_result try_push(int&&) { return queue_op_status::busy; }
+  static queue_result try_pop(int&) { return queue_op_status::busy; }
+  static std::size_t capacity() { return 2; }
+  static std::size_t size_approx() { return 1; }
+};
+struct held_up_for_one : held_up_for_ever {
+  static constexpr callers producers = callers::one;
+};
+
 #define EACH_QUEUE (spsc_queue<int, 4>), (mpmc_queue<int, 4>), (mpsc_queue<int, 4>), (mpmc_lockfree_queue<int, 4>)
 
 }  // namespace
@@ -218,6 +232,21 @@ TEST_CASE("waiting_queue: busy is waited for until the deadline or a stop, and i
   std::stop_source stop;
   stop.request_stop();
   CHECK(q.wait_pop(out, deadline::never(), stop.get_token()) == queue_op_status::empty);
+}
+
+TEST_CASE("waiting_queue: a queue without a close may be busy too, and a waiter does not sleep on that",
+          "[waiting_queue]") {
+  STATIC_REQUIRE_FALSE(waiting_queue<held_up_for_ever>::closes);
+  waiting_queue<held_up_for_ever> q;
+  int out = -1;
+  CHECK(q.try_pop(out) == queue_op_status::busy);
+  CHECK(q.try_push(1) == queue_op_status::busy);
+  CHECK(q.wait_pop(out, in(2ms)) == queue_op_status::empty);
+  CHECK(q.wait_push(1, in(2ms)) == queue_op_status::full);
+  waiting_queue<held_up_for_one> closed;
+  CHECK(closed.try_pop(out) == queue_op_status::busy);
+  closed.close();
+  CHECK(closed.try_pop(out) == queue_op_status::busy);  // and so not known to be drained
 }
 
 TEST_CASE("waiting_queue: who gives up on a busy slot has another one look", "[waiting_queue]") {

@@ -6,6 +6,8 @@
 //   async_call   a coroutine on a        as `op`     coroutine frames and    ends at the call's deadline at the latest,
 //                strand                              one block an attempt    whatever `op` does
 //
+// In short: a coroutine on a strand | as the operation | coroutine frames, one block an attempt | as `exec/call`
+//
 // `op(attempt) -> awaitable<outcome<T>>` is begun once an attempt, on the caller's executor. At the attempt's deadline
 // the call goes on without it: `op` gets Asio's terminal cancellation, its late result is dropped, and its bulkhead
 // permit stays taken until it has really ended. So an operation may outlive the call: it owns what it uses (captures by

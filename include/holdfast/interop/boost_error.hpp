@@ -5,6 +5,8 @@
 //   from_boost         any thread   wait-free   never
 //   boost_translator   any thread   wait-free   never       for exec/catch_errors.hpp
 //
+// In short: any thread | wait-free | never | -
+//
 // Codes of the operating system keep their place in the errno domain. Asio's own codes, which no errno has, become the
 // errno that tells the same: a peer that closed in mid-message is ECONNRESET, a resolver that asks to be asked again is
 // EAGAIN.

@@ -4,6 +4,8 @@
 //   operation          caller       progress    allocates
 //   write_prometheus   any thread   as `sink`   never; the sink may
 //
+// In short: any thread | as the sink | never | -
+//
 // `sink` is called with pieces of the page, in order, as std::string_view. Durations are in seconds, as Prometheus wants
 // them. A histogram shows its buckets at powers of two, 2^10 ns (about 1 us) to 2^37 ns (about 137 s), where its own
 // buckets end exactly, so that every cumulative count is exact; `_count` is that of `+Inf`.

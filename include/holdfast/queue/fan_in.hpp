@@ -98,6 +98,7 @@ class fan_in {
   using value_type = T;
   static constexpr callers producers = callers::many;
   static constexpr callers consumers = callers::one;
+  static constexpr item_order order = item_order::per_producer;
   static constexpr bool reservable = lane::reservable;
 
   // A lane, as long as this lives. Moved from, or after leave(), it has none, and is good for nothing but to be assigned to.

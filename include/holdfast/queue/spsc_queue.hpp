@@ -52,7 +52,7 @@
 //
 // When to use it: one thread on each side, known at build time. Not for several producers (fan_in, which is one spsc_queue
 // a producer, or an mpmc_queue), not for records of variable length (record_ring), not between processes, and not where
-// the number of waiting items has no limit (moodycamel::ReaderWriterQueue grows).
+// the number of waiting items has no limit (moodycamel_spsc_queue of interop/ grows).
 //
 // Memory: spsc_queue<T, Capacity> has its slots inside: slot_count() * sizeof(T), plus eight lines for the positions. Up to 8
 // items slot_count() is Capacity; above it is twice that, the price of the lazy position below. It does not go on the

@@ -27,7 +27,8 @@
 //
 // Busy: where another operation is mid-way in the slot in turn (queue_result.hpp) a waiting call neither sleeps, since a change
 // could escape it, nor gives up: it gives its processor away, ever longer, to 1 ms, until the other one is through or the
-// deadline has passed, which it then says as full or empty.
+// deadline has passed, which it then says as full or empty. A queue that answers with a bool is taken at its word: were a pop of
+// it refused by chance, a thread could sleep beside an item.
 //
 // Items, Room: what is told of a new item, and of new room. event_count has threads sleep; event_fd, on the side of a thread with
 // a loop of its own, makes a descriptor readable; silent, nothing: a side on which nobody ever waits saves its load.
@@ -97,6 +98,7 @@ class waiting_queue {
   using value_type = typename Queue::value_type;
   static constexpr callers producers = Queue::producers;
   static constexpr callers consumers = Queue::consumers;
+  static constexpr item_order order = order_of<Queue>;
   static constexpr bool closes = closes_itself || producers == callers::one;
 
   // The arguments are the queue's.
@@ -177,8 +179,8 @@ class waiting_queue {
  private:
   struct nobody {};  // in the place of a stop token: nobody can stop it
 
-  // A queue that can be closed answers for itself, why included. Of another one this says why; and of those with one producer,
-  // that producer is the one that closes.
+  // A queue that can be closed answers for itself, why included. Of one that says yes or no, this says why; and of those with
+  // one producer, that producer is the one that closes.
   template <class Value>
   auto push(Value&& value) {
     if constexpr (closes_itself) {
@@ -186,22 +188,28 @@ class waiting_queue {
     } else {
       // own: only the producer writes it
       if (closes && closed_.load(mo::relaxed)) return queue_result(queue_op_status::closed);
-      return either(static_cast<bool>(queue_.try_push(std::forward<Value>(value))), queue_op_status::full);
+      return told(queue_.try_push(std::forward<Value>(value)), queue_op_status::full);
     }
   }
   auto pop(value_type& out) {
     if constexpr (closes_itself) {
       return queue_.try_pop(out);
     } else if constexpr (closes) {
-      if (queue_.try_pop(out)) return queue_result(queue_op_status::success);
-      if (!closed()) return queue_result(queue_op_status::empty);
-      return either(static_cast<bool>(queue_.try_pop(out)), queue_op_status::closed);
+      const queue_result first = told(queue_.try_pop(out), queue_op_status::empty);
+      if (first != queue_op_status::empty || !closed()) return first;
+      return told(queue_.try_pop(out), queue_op_status::closed);
     } else {
-      return either(static_cast<bool>(queue_.try_pop(out)), queue_op_status::empty);
+      return told(queue_.try_pop(out), queue_op_status::empty);
     }
   }
-  static queue_result either(bool done, queue_op_status otherwise) noexcept {
-    return done ? queue_op_status::success : otherwise;
+  // What the queue answered: done, mid-way, or else.
+  template <class Answer>
+  static queue_result told(const Answer& answer, queue_op_status otherwise) noexcept {
+    if (static_cast<bool>(answer)) return queue_op_status::success;
+    if constexpr (std::convertible_to<const Answer&, queue_result>) {
+      if (queue_result(answer) == queue_op_status::busy) return queue_op_status::busy;
+    }
+    return otherwise;
   }
 
   template <class Answer>
