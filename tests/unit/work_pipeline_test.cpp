@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/exec/work_pipeline.hpp"
 
+#include <sys/resource.h>
+
 #include <chrono>
 #include <cstdint>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -15,6 +19,14 @@
 
 #include "support/catch.hpp"
 #include "support/patience.hpp"
+
+// A sanitizer needs more address space than any limit leaves it.
+#if defined(__has_feature)
+#define WITH_CLANG_SANITIZER \
+  (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer))
+#else
+#define WITH_CLANG_SANITIZER 0
+#endif
 
 using namespace holdfast;
 using namespace std::chrono_literals;
@@ -47,6 +59,15 @@ void check_accounts(const stage_metrics& m) {
 }
 
 const deadline at_once(time_point::min());
+
+// Whose slot in turn is held by another one at the first look, and no longer.
+struct held_for_a_moment : mpmc_queue<work_item<int>, 8> {
+  bool looked = false;
+  queue_result try_push(work_item<int>&& item) {
+    if (!std::exchange(looked, true)) return queue_op_status::busy;
+    return mpmc_queue::try_push(std::move(item));
+  }
+};
 
 }  // namespace
 
@@ -240,6 +261,18 @@ TEST_CASE("work_pipeline: a full stage sheds the newest", "[work_pipeline]") {
   check_accounts(line.metrics()[0]);
 }
 
+TEST_CASE("work_pipeline: an item is not shed where a slot is held for a moment", "[work_pipeline]") {
+  int out = 0;
+  work_pipeline line(
+      stage_over<held_for_a_moment>({.name = "keep", .overflow = work_overflow::shed_newest}, [&](int&&) { ++out; }));
+  CHECK(line.push(1));
+  REQUIRE_FALSE(line.start());
+  line.close();
+  line.join();
+  CHECK(out == 1);
+  CHECK(line.metrics()[0].shed == 0);
+}
+
 TEST_CASE("work_pipeline: a full stage sheds the oldest", "[work_pipeline]") {
   barrier held;
   std::vector<int> out;
@@ -353,6 +386,30 @@ TEST_CASE("work_pipeline: the end of one that runs drains it, and of one that ne
   }
   CHECK(kept.use_count() == 1);
 }
+
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !WITH_CLANG_SANITIZER
+TEST_CASE("work_pipeline: where the system gives no threads, it says so, and those that it gave end",
+          "[work_pipeline]") {
+  auto line =
+      make_work_pipeline(stage<int, 8>({.name = "first"}, [](int&& n) { return n; }),
+                         stage<int, 8>({.name = "many", .workers = 64, .order = work_order::any}, [](int&&) {}));
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_AS, &before) == 0);
+  // Room for the stacks that glibc has kept, and no more.
+  std::ifstream statm("/proc/self/statm");
+  rlim_t pages = 0;
+  REQUIRE(statm >> pages);
+  rlimit low = before;
+  low.rlim_cur = pages * 4096 + (rlim_t{4} << 20U);
+  REQUIRE(::setrlimit(RLIMIT_AS, &low) == 0);
+  const work_pipeline_error wrong = line->start();
+  REQUIRE(::setrlimit(RLIMIT_AS, &before) == 0);
+  REQUIRE(wrong);
+  CHECK_FALSE(wrong.option);
+  CHECK(wrong.system == std::errc::resource_unavailable_try_again);
+  CHECK(line->push(1) == queue_op_status::closed);
+}
+#endif
 
 TEST_CASE("work_pipeline: a mistake is told with the stage, the field and the limit, and nothing is started",
           "[work_pipeline]") {

@@ -137,14 +137,10 @@ class work_pipeline {
 
   [[nodiscard]] work_pipeline_error start() noexcept {
     work_pipeline_error wrong;
-    chain_.each([&](const auto& one) {
-      if (!wrong) wrong = {one.name(), one.validate(), {}};
-    });
+    chain_.each([&](const auto& one) { check(one, wrong); });
     if (wrong) return wrong;
-    std::size_t i = 0;
-    chain_.each([&](auto& one) {
-      if (!wrong) wrong = {one.name(), {}, one.start(threads_[i++])};
-    });
+    crew* threads = threads_.data();
+    chain_.each([&](auto& one) { run(one, *threads++, wrong); });
     if (wrong) {
       stop();
       join();
@@ -176,6 +172,15 @@ class work_pipeline {
   }
 
  private:
+  template <class Stage>
+  static void check(const Stage& one, work_pipeline_error& wrong) noexcept {
+    if (!wrong) wrong = {one.name(), one.validate(), {}};
+  }
+  template <class Stage>
+  static void run(Stage& one, crew& threads, work_pipeline_error& wrong) noexcept {
+    if (!wrong) wrong = {one.name(), {}, one.start(threads)};
+  }
+
   std::stop_source stop_ = new_stop_source();
   stage_chain<Plans...> chain_;
   std::array<crew, stages> threads_;

@@ -245,29 +245,31 @@ class work_stage {
     }
   }
 
+  bool pop(item_type& item) {
+    return !stop_.stop_requested() && static_cast<bool>(queue_.wait_pop(item, deadline::never(), stop_));
+  }
+  void pass_on(std::optional<out_item>&& done) {
+    if (!done) return;
+    if (next_.accept(std::move(*done), deadline::never()) == queue_op_status::closed) next_.abandon();
+  }
+
   void work() noexcept {
     for (;;) {
       item_type item{outcome<in_type>(errc::cancelled)};
-      const auto pop = [&] {
-        return !stop_.stop_requested() && static_cast<bool>(queue_.wait_pop(item, deadline::never(), stop_));
-      };
       std::uint64_t number = 0;
       if (in_turns()) {
-        const std::optional<std::uint64_t> taken = order_.take(pop);
+        const std::optional<std::uint64_t> taken = order_.take([&] { return pop(item); });
         if (!taken) break;
         number = *taken;
-      } else if (!pop()) {
+      } else if (!pop(item)) {
         break;
       }
       std::optional<out_item> out = work_on(item);
       if constexpr (!last) {
-        const auto give = [this](std::optional<out_item>&& done) {
-          if (done && next_.accept(std::move(*done), deadline::never()) == queue_op_status::closed) next_.abandon();
-        };
         if (in_turns()) {
-          order_.give(number, std::move(out), give);
+          order_.give(number, std::move(out), [this](std::optional<out_item>&& done) { pass_on(std::move(done)); });
         } else {
-          give(std::move(out));
+          pass_on(std::move(out));
         }
       }
     }

@@ -81,10 +81,7 @@ class resequencer {
 
   template <std::predicate Pop>
   [[nodiscard]] std::optional<std::uint64_t> take(Pop&& pop) noexcept {
-    turn_.wait(deadline::never(), [this] {
-      // hint: not exchanged where it would be in vain. [Q1] acquire, pairs with [Q2]: the number, and the last pop
-      return !taking_.load(mo::relaxed) && !taking_.exchange(true, mo::acquire);
-    });
+    turn_.wait(deadline::never(), [this] { return begins_to_take(); });
     std::optional<std::uint64_t> number;
     if (pop()) {
       number = taken_.get();
@@ -121,6 +118,11 @@ class resequencer {
   [[nodiscard]] std::uint32_t waiting() const noexcept { return turn_.sleepers() + window_.sleepers(); }
 
  private:
+  bool begins_to_take() noexcept {
+    // hint: not exchanged where it would be in vain. [Q1] acquire, pairs with [Q2]: the number, and the last pop
+    return !taking_.load(mo::relaxed) && !taking_.exchange(true, mo::acquire);
+  }
+
   enum slot_state : std::uint8_t { empty, given, awaited };
   struct slot {
     atomic<std::uint8_t> state{empty};
