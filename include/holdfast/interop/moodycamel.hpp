@@ -32,11 +32,11 @@
 //
 // moodycamel_queue is a queue a producer. So it promises an order for the items of one thread and for no others: an item may
 // come out before one of another thread that was pushed long before it. A thread gets its queue with its first push, for which
-// two blocks are allocated; prepare_thread() does that and pushes nothing, so that a thread may do it at its start and push
-// without an allocation from then on. Threads are told apart by their thread-local storage and not forgotten when they end (the
-// next one at the same address goes on with its queue). MostProducers counts all threads that push in the life of the queue: with
-// more of them a push may allocate once more, and Capacity items need not fit: each queue holds on to a block of 32 slots, so
-// that in the end a thread may find none left for as long as others do not empty theirs.
+// two blocks are allocated, and malloc may take a lock; prepare_thread() does that and pushes nothing, so that a thread may do it
+// at its start and push without an allocation from then on. Threads are told apart by their thread-local storage and not
+// forgotten when they end (the next one at the same address goes on with its queue). MostProducers counts all threads that push in
+// the life of the queue: with more of them a push may allocate once more, and Capacity items need not fit: each queue holds on to
+// a block of 32 slots, so that in the end a thread may find none left for as long as others do not empty theirs.
 //
 // What a refusal of moodycamel_queue means. Empty: each item was already taken. Busy: its pop missed an item because of other
 // consumers that are between two steps, or the item has just come; try again soon. (Of itself its refused pop proves neither; the
