@@ -134,7 +134,7 @@ LONG = [
 ]
 
 # clang-tidy's two shares: these sources, with Boost.Beast and templates by the dozen in them, take longer than the others.
-SLOW_TO_LINT = ("bench/", "tools/holdfast/", "tests/fault/", "tests/fuzz/", "tests/linearizability/", "tests/model/",
+SLOW_TO_LINT = ("bench/", "examples/", "tools/holdfast/", "tests/fault/", "tests/fuzz/", "tests/linearizability/", "tests/model/",
                 "tests/stress/")
 LINTS = {
     "lint": "clang-format, and clang-tidy over the library and its tests but for what the other one takes",

@@ -153,6 +153,7 @@ class work_pipeline {
     if (stop_.stop_requested()) return queue_op_status::closed;
     work_item<value_type> item{outcome<value_type>(std::move(value)), steady_clock::now()};
     const queue_result answer = chain_.first.accept(std::move(item), until);
+    // NOLINTNEXTLINE(bugprone-use-after-move): refused, it is as it was
     if (!answer) value = std::move(*item.what);
     return answer;
   }

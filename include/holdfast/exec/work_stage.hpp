@@ -239,6 +239,7 @@ class work_stage {
 
   queue_result push_past_busy(item_type& item) {
     for (unsigned turn = 0;; ++turn) {
+      // NOLINTNEXTLINE(bugprone-use-after-move): refused, it is as it was
       const queue_result answer = queue_.try_push(std::move(item));
       if (answer != queue_op_status::busy) return answer;
       doze(turn);

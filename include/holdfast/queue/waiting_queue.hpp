@@ -266,8 +266,9 @@ class waiting_queue {
   queue_result push_until(value_type& value, deadline until, const Stop& stop) {
     if (try_push(std::move(value))) [[likely]]
       return queue_op_status::success;
-    return told_of_item(
-        wait(room_, until, queue_op_status::full, stop, [&] { return queue_result(push(std::move(value))); }));
+    // NOLINTNEXTLINE(bugprone-use-after-move): refused, it is as it was
+    const auto again = [&] { return queue_result(push(std::move(value))); };
+    return told_of_item(wait(room_, until, queue_op_status::full, stop, again));
   }
   template <class Stop>
   queue_result pop_until(value_type& out, deadline until, const Stop& stop) {
