@@ -84,7 +84,7 @@ class EnrichLog(unittest.TestCase):
                 was, now = json.loads(was), json.loads(now)
                 lines += 1
                 self.assertEqual(list(now.items())[:len(was)], list(was.items()), f"line {lines}")
-                if was["message"] == "request":
+                if was.get("message") == "request":
                     requests += 1
                     self.assertEqual(now["route"], "/profiles/:id")
                     self.assertEqual(now["status_class"], f"{was['status'] // 100}xx")
