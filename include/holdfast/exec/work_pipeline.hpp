@@ -34,7 +34,8 @@
 // close() and join().
 //
 // Back-pressure: a stage that is full makes the one before it wait, up to the producer, whose deadline holds; or it sheds,
-// and counts what it shed.
+// and counts what it shed. Besides what is in its queue a stage holds an item a worker, and where several of them keep an order
+// up to Window.
 //
 // When to use it: for work in steps of a microsecond or more that differ in what they wait for. For less, put several items
 // into one. Not for steps whose number or order is only known at run time.
