@@ -79,6 +79,20 @@ TEST_CASE("index_ring: closed, it takes no number and gives those that are there
   CHECK(ring.take_last() == ring.none);
 }
 
+TEST_CASE("mpmc_lockfree_queue: pushes that are refused after the end do not count in its size",
+          "[mpmc_lockfree_queue]") {
+  mpmc_lockfree_queue<int, 4> queue;
+  REQUIRE(queue.try_push(1));
+  queue.close();
+  for (int i = 0; i < 10; ++i) {
+    CHECK(queue.try_push(2) == queue_op_status::closed);
+    CHECK(queue.size_approx() == 1);
+  }
+  CHECK(queue.try_pop() == 1);
+  CHECK(queue.try_push(2) == queue_op_status::closed);
+  CHECK(queue.size_approx() == 0);
+}
+
 TEST_CASE("mpmc_lockfree_queue is a bounded queue, and a batch queue, for many on both sides",
           "[mpmc_lockfree_queue]") {
   using queue = mpmc_lockfree_queue<int, 8>;

@@ -70,7 +70,12 @@ class index_ring {
     for (;;) {
       // [X1] acquire, pairs with [X11]: whoever is refused sees what went before the end
       const std::uint64_t ticket = tail_.fetch_add(1, mo::acquire);
-      if ((ticket & closed_bit) != 0) return false;
+      if ((ticket & closed_bit) != 0) {
+        // counter: given back, so that the size is that of what is there. Whatever takes did to the tail meanwhile, it stays
+        // behind the last ticket before the end
+        tail_.fetch_sub(1, mo::relaxed);
+        return false;
+      }
       atomic<std::uint64_t>& entry = entry_of(ticket);
       // [X3] acquire, pairs with [X4]: whoever made it unsafe had moved the head before
       std::uint64_t seen = entry.load(mo::acquire);
