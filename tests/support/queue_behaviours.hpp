@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -26,11 +27,16 @@
 
 #include "holdfast/core/random.hpp"
 #include "holdfast/queue/bounded_queue.hpp"
+#include "holdfast/queue/queue_result.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
+#include "holdfast/queue/waiting_queue.hpp"
+#include "holdfast/time/clock.hpp"
+#include "holdfast/time/deadline.hpp"
 
 #include "support/catch.hpp"
 #include "support/counted.hpp"
 #include "support/patience.hpp"
+#include "support/sleepers.hpp"
 
 namespace test_support {
 
@@ -303,6 +309,29 @@ void moves_through_a_pipeline() {
   int wrong = 0;
   for (int i = 0; i < count; ++i) wrong += arrived[static_cast<std::size_t>(i)] != 2 * i ? 1 : 0;
   CHECK(wrong == 0);
+}
+
+// A waiting_queue over one for one thread on each side: its consumer sleeps, its producer closes it, and what was pushed comes.
+template <class Queue>
+void waits_and_is_closed_by_its_producer() {
+  using namespace std::chrono_literals;
+  holdfast::waiting_queue<Queue> q;
+  STATIC_REQUIRE(decltype(q)::closes);
+  std::vector<int> arrived;
+  holdfast::queue_result last = holdfast::queue_op_status::busy;
+  std::thread consumer([&] {
+    int out = -1;
+    while ((last = q.wait_pop(out, holdfast::deadline::never()))) arrived.push_back(out);
+  });
+  await_sleepers(q.items(), 1);
+  const auto in_a_minute = holdfast::deadline::after(holdfast::steady_clock::now(), 60s);
+  for (int i = 0; i < 100; ++i) REQUIRE(q.wait_push(int{i}, in_a_minute));
+  q.close();
+  CHECK(q.try_push(100) == holdfast::queue_op_status::closed);
+  consumer.join();
+  CHECK(last == holdfast::queue_op_status::closed);
+  REQUIRE(arrived.size() == 100);
+  for (int i = 0; i < 100; ++i) CHECK(arrived[static_cast<std::size_t>(i)] == i);
 }
 
 template <class Kind>

@@ -167,22 +167,7 @@ TEMPLATE_TEST_CASE("a bridge to Boost.Lockfree allocates nothing, in its constru
 }
 
 TEST_CASE("waiting_queue over boost_spsc_queue: waits, is closed by its producer, and is drained", "[boost_queues]") {
-  waiting_queue<boost_spsc_queue<int, 4>> q;
-  STATIC_REQUIRE(decltype(q)::closes);
-  std::vector<int> arrived;
-  queue_result last = queue_op_status::busy;
-  std::thread consumer([&] {
-    int out = -1;
-    while ((last = q.wait_pop(out, deadline::never()))) arrived.push_back(out);
-  });
-  await_sleepers(q.items(), 1);
-  for (int i = 0; i < 100; ++i) REQUIRE(q.wait_push(int{i}, in(60s)));
-  q.close();
-  CHECK(q.try_push(100) == queue_op_status::closed);
-  consumer.join();
-  CHECK(last == queue_op_status::closed);
-  REQUIRE(arrived.size() == 100);
-  for (int i = 0; i < 100; ++i) CHECK(arrived[static_cast<std::size_t>(i)] == i);
+  waits_and_is_closed_by_its_producer<boost_spsc_queue<int, 4>>();
 }
 
 TEMPLATE_TEST_CASE("waiting_queue over a queue of many from Boost: waits for items and for room", "[boost_queues]",

@@ -294,22 +294,7 @@ TEST_CASE("unbounded, a queue of moodycamel's refuses nothing and allocates as i
 
 TEST_CASE("waiting_queue over moodycamel_spsc_queue: waits, is closed by its producer, and is drained",
           "[moodycamel_queues]") {
-  waiting_queue<moodycamel_spsc_queue<int, 4>> q;
-  STATIC_REQUIRE(decltype(q)::closes);
-  std::vector<int> arrived;
-  queue_result last = queue_op_status::busy;
-  std::thread consumer([&] {
-    int out = -1;
-    while ((last = q.wait_pop(out, deadline::never()))) arrived.push_back(out);
-  });
-  await_sleepers(q.items(), 1);
-  for (int i = 0; i < 100; ++i) REQUIRE(q.wait_push(int{i}, in(60s)));
-  q.close();
-  CHECK(q.try_push(100) == queue_op_status::closed);
-  consumer.join();
-  CHECK(last == queue_op_status::closed);
-  REQUIRE(arrived.size() == 100);
-  for (int i = 0; i < 100; ++i) CHECK(arrived[static_cast<std::size_t>(i)] == i);
+  waits_and_is_closed_by_its_producer<moodycamel_spsc_queue<int, 4>>();
 }
 
 TEST_CASE("waiting_queue over moodycamel_queue: waits for items, and for room as it comes by the block",
