@@ -143,8 +143,46 @@ class boost_spsc_queue {
   queue_size<producers, consumers> size_;
 };
 
+// What the two for any threads have in common. Peer is Boost's.
+template <class T, std::size_t Capacity, class Peer, item_order Order>
+class boost_of_many {
+ public:
+  using value_type = T;
+  static constexpr callers producers = callers::many;
+  static constexpr callers consumers = callers::many;
+  static constexpr item_order order = Order;
+
+  boost_of_many(const boost_of_many&) = delete;
+  boost_of_many& operator=(const boost_of_many&) = delete;
+
+  [[nodiscard]] bool try_push(const T& value) noexcept {
+    const bool done = peer_.bounded_push(value);
+    if (done) size_.pushed();
+    return done;
+  }
+  // The queue's pop writes to its argument first and finds out after that whether the item was to be had; this keeps a copy.
+  [[nodiscard]] bool try_pop(T& out) noexcept {
+    const bool done = peer_.consume_one([&out](const T& item) { out = item; });
+    if (done) size_.popped();
+    return done;
+  }
+
+  [[nodiscard]] std::size_t size_approx() const noexcept { return size_.approx(Capacity); }
+  [[nodiscard]] static constexpr std::size_t capacity() noexcept { return Capacity; }
+  [[nodiscard]] static constexpr std::size_t max_size() noexcept { return Capacity; }
+
+ protected:
+  boost_of_many() = default;
+  ~boost_of_many() = default;
+
+ private:
+  Peer peer_;
+  queue_size<producers, consumers> size_;
+};
+
 template <class T, std::size_t Capacity>
-class boost_queue {
+class boost_queue : public boost_of_many<T, Capacity, boost::lockfree::queue<T, boost::lockfree::capacity<Capacity>>,
+                                         item_order::fifo> {
   static_assert(Capacity >= 1, "boost_queue: Capacity is at least 1");
   static_assert(Capacity <= 65'534, "boost_queue: Boost numbers its slots with 16 bits, so Capacity is at most 65,534");
   static_assert(std::is_trivially_destructible_v<T> && std::is_trivially_copy_assignable_v<T>,
@@ -152,77 +190,17 @@ class boost_queue {
   static_assert(std::is_nothrow_copy_constructible_v<T> && std::is_nothrow_default_constructible_v<T>,
                 "boost_queue: T is made and copied without an exception");
   static_assert(alignof(T) <= BOOST_LOCKFREE_CACHELINE_BYTES, "boost_queue: Boost aligns its slots to a cache line");
-
- public:
-  using value_type = T;
-  static constexpr callers producers = callers::many;
-  static constexpr callers consumers = callers::many;
-  static constexpr item_order order = item_order::fifo;
-
-  boost_queue() = default;
-  boost_queue(const boost_queue&) = delete;
-  boost_queue& operator=(const boost_queue&) = delete;
-  ~boost_queue() = default;
-
-  [[nodiscard]] bool try_push(const T& value) noexcept {
-    const bool done = queue_.bounded_push(value);
-    if (done) size_.pushed();
-    return done;
-  }
-  // Its pop writes to its argument first and finds out after that whether the item was to be had; this one keeps a copy.
-  [[nodiscard]] bool try_pop(T& out) noexcept {
-    const bool done = queue_.consume_one([&out](const T& item) { out = item; });
-    if (done) size_.popped();
-    return done;
-  }
-
-  [[nodiscard]] std::size_t size_approx() const noexcept { return size_.approx(Capacity); }
-  [[nodiscard]] static constexpr std::size_t capacity() noexcept { return Capacity; }
-  [[nodiscard]] static constexpr std::size_t max_size() noexcept { return Capacity; }
-
- private:
-  boost::lockfree::queue<T, boost::lockfree::capacity<Capacity>> queue_;
-  queue_size<producers, consumers> size_;
 };
 
 template <class T, std::size_t Capacity>
-class boost_stack {
+class boost_stack : public boost_of_many<T, Capacity, boost::lockfree::stack<T, boost::lockfree::capacity<Capacity>>,
+                                         item_order::lifo> {
   static_assert(Capacity >= 1, "boost_stack: Capacity is at least 1");
   static_assert(Capacity <= 65'535, "boost_stack: Boost numbers its slots with 16 bits, so Capacity is at most 65,535");
   static_assert(std::is_nothrow_copy_constructible_v<T> && std::is_nothrow_copy_assignable_v<T>,
                 "boost_stack: Boost's items are const, so T copies without an exception");
   static_assert(std::is_nothrow_destructible_v<T>, "boost_stack: T's destructor must not throw");
   static_assert(alignof(T) <= BOOST_LOCKFREE_CACHELINE_BYTES, "boost_stack: Boost aligns its slots to a cache line");
-
- public:
-  using value_type = T;
-  static constexpr callers producers = callers::many;
-  static constexpr callers consumers = callers::many;
-  static constexpr item_order order = item_order::lifo;
-
-  boost_stack() = default;
-  boost_stack(const boost_stack&) = delete;
-  boost_stack& operator=(const boost_stack&) = delete;
-  ~boost_stack() = default;
-
-  [[nodiscard]] bool try_push(const T& value) noexcept {
-    const bool done = stack_.bounded_push(value);
-    if (done) size_.pushed();
-    return done;
-  }
-  [[nodiscard]] bool try_pop(T& out) noexcept {
-    const bool done = stack_.consume_one([&out](const T& item) { out = item; });
-    if (done) size_.popped();
-    return done;
-  }
-
-  [[nodiscard]] std::size_t size_approx() const noexcept { return size_.approx(Capacity); }
-  [[nodiscard]] static constexpr std::size_t capacity() noexcept { return Capacity; }
-  [[nodiscard]] static constexpr std::size_t max_size() noexcept { return Capacity; }
-
- private:
-  boost::lockfree::stack<T, boost::lockfree::capacity<Capacity>> stack_;
-  queue_size<producers, consumers> size_;
 };
 
 }  // namespace holdfast
