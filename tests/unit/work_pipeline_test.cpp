@@ -390,9 +390,10 @@ TEST_CASE("work_pipeline: the end of one that runs drains it, and of one that ne
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !WITH_CLANG_SANITIZER
 TEST_CASE("work_pipeline: where the system gives no threads, it says so, and those that it gave end",
           "[work_pipeline]") {
-  auto line =
-      make_work_pipeline(stage<int, 8>({.name = "first"}, [](int&& n) { return n; }),
-                         stage<int, 8>({.name = "many", .workers = 64, .order = work_order::any}, [](int&&) {}));
+  auto line = make_work_pipeline(
+      stage<int, 8>({.name = "first"}, [](int&& n) { return n; }),
+      stage<int, 8>({.name = "many", .workers = 64, .order = work_order::any}, [](int&& n) { return n; }),
+      stage<int, 8>({.name = "last"}, [](int&&) {}));
   rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_AS, &before) == 0);
   // Room for the stacks that glibc has kept, and no more.
