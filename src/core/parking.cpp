@@ -59,13 +59,17 @@ bool park(const atomic<std::uint64_t>& word, std::uint32_t expected, parking_tim
 void unpark(const atomic<std::uint64_t>&, std::uint32_t) noexcept {}
 #endif
 
+void give_way() noexcept {
+  std::this_thread::yield();
+}
+
 void doze(unsigned turn) noexcept {
   constexpr unsigned pauses = 64;
   constexpr unsigned yields = pauses + 16;
   if (turn < pauses) {
     cpu_relax();
   } else if (turn < yields) {
-    std::this_thread::yield();
+    give_way();
   } else {
     const std::chrono::microseconds longer(std::uint64_t{1} << std::min(turn - yields, 10U));
     std::this_thread::sleep_for(std::min<std::chrono::microseconds>(longer, std::chrono::milliseconds(1)));

@@ -39,7 +39,7 @@ struct tokens {
     return events.wait(until, [this] { return take(); });
   }
 
-  event_count events{0};
+  event_count events{no_patience};
   atomic<int> there{0};
 };
 

@@ -17,7 +17,7 @@ namespace {
 
 // In an execution nobody pauses first: that is one more look, which the last one before the sleep stands for as well.
 struct event_count_at_once : event_count {
-  event_count_at_once() : event_count(0) {}
+  event_count_at_once() : event_count(no_patience) {}
 };
 template <class Queue>
 using waited_for = waiting_queue<Queue, event_count_at_once, event_count_at_once>;

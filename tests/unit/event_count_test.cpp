@@ -39,9 +39,10 @@ TEST_CASE("event_count: a deadline that has passed means one look", "[event_coun
   CHECK(looks == 1);
 }
 
-TEST_CASE("event_count: a wait in vain ends no earlier than its deadline, in a pause or asleep", "[event_count]") {
-  for (const unsigned pauses : {0U, 1'000'000'000U}) {
-    event_count events(pauses);
+TEST_CASE("event_count: a wait in vain ends no earlier than its deadline, in a pause, giving way or asleep",
+          "[event_count]") {
+  for (const patience before_sleep : {no_patience, patience{1'000'000'000U, 0}, patience{0, 1'000'000'000U}}) {
+    event_count events(before_sleep);
     const time_point begun = steady_clock::now();
     CHECK_FALSE(events.wait(deadline::after(begun, 2ms), [] { return false; }));
     CHECK(steady_clock::now() - begun >= 2ms);
@@ -50,7 +51,7 @@ TEST_CASE("event_count: a wait in vain ends no earlier than its deadline, in a p
 }
 
 TEST_CASE("event_count: a notify when nobody sleeps is nothing, and is not kept", "[event_count]") {
-  event_count events(0);
+  event_count events(no_patience);
   events.notify_one();
   events.notify_all();
   int looks = 0;
@@ -59,7 +60,7 @@ TEST_CASE("event_count: a notify when nobody sleeps is nothing, and is not kept"
 }
 
 TEST_CASE("event_count: who sleeps is woken when it is told, and not before", "[event_count]") {
-  event_count events(0);
+  event_count events(no_patience);
   atomic<bool> there{false};
   bool found = false;
   std::thread sleeper([&] { found = events.wait(deadline::never(), [&] { return there.load(mo::acquire); }); });
@@ -72,7 +73,7 @@ TEST_CASE("event_count: who sleeps is woken when it is told, and not before", "[
 }
 
 TEST_CASE("event_count: notify(n) has n of them look, notify_all has all of them", "[event_count]") {
-  event_count events(0);
+  event_count events(no_patience);
   atomic<int> there{0};
   atomic<int> got{0};
   const auto take = [&] {
@@ -100,7 +101,7 @@ TEST_CASE("event_count: notify(n) has n of them look, notify_all has all of them
 }
 
 TEST_CASE("event_count: who is told and finds nothing new sleeps on", "[event_count]") {
-  event_count events(0);
+  event_count events(no_patience);
   atomic<bool> over{false};
   atomic<int> looks{0};
   std::thread sleepers[2];
@@ -125,7 +126,7 @@ TEST_CASE("event_count: who is told and finds nothing new sleeps on", "[event_co
 }
 
 TEST_CASE("event_count: more sleepers than it can count are served all the same", "[event_count]") {
-  basic_event_count<1> events(0);
+  basic_event_count<1> events(no_patience);
   atomic<bool> over{false};
   atomic<int> woken{0};
   std::thread sleepers[3];

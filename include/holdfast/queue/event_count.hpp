@@ -7,7 +7,8 @@
 //                                      lock-free                          have not been woken yet
 //   notify_one            any thread   as notify(1)           never
 //   notify_all            any thread   as notify              never
-//   wait(until, holds)    any thread   blocking               never       looks, then pauses and looks, then sleeps
+//   wait(until, holds)    any thread   blocking               never       looks, then pauses or gives its processor away and
+//                                                                        looks, then sleeps
 //   sleepers              any thread   wait-free              never       a load
 //
 // In short: any thread | wait-free where nobody sleeps; who waits, sleeps | never | the deadline has passed
@@ -47,17 +48,23 @@
 
 namespace holdfast {
 
+// How often wait() looks again before it sleeps: so often after a pause of the processor, and then so often after having given it
+// to another thread that is ready to run. Of both the longest is worth about what a sleep and a wake-up cost. Few pauses: who
+// looks all the time slows down whoever makes it true, and there may be more threads than processors; giving away what nobody
+// wants takes less than a microsecond (bench/waiting_bench.cpp).
+struct patience {
+  unsigned pauses = 4;
+  unsigned yields = 40;
+};
+inline constexpr patience no_patience{0, 0};
+
 // Most: fewer sleepers than there is room for, so that a test can have too many.
 template <std::uint32_t Most = 0xFFFF>
 class basic_event_count {
   static_assert(Most >= 1 && Most <= 0xFFFF, "event_count: a sleeper is counted in sixteen bits");
 
  public:
-  // How often wait() looks again, with a pause of the processor in between, before it sleeps: what a sleep and a wake-up cost
-  // is worth about so many.
-  static constexpr unsigned default_pauses = 1000;
-
-  explicit constexpr basic_event_count(unsigned pauses = default_pauses) noexcept : pauses_(pauses) {}
+  explicit constexpr basic_event_count(patience before_sleep = {}) noexcept : patience_(before_sleep) {}
   basic_event_count(const basic_event_count&) = delete;
   basic_event_count& operator=(const basic_event_count&) = delete;
 
@@ -89,10 +96,15 @@ class basic_event_count {
   bool wait(deadline until, Condition&& holds) {
     if (holds()) return true;
     if (passed(until)) return false;
-    for (unsigned i = 1; i <= pauses_; ++i) {
+    for (unsigned i = 1; i <= patience_.pauses; ++i) {
       cpu_relax();
       if (holds()) return true;
       if (i % 64 == 0 && passed(until)) return false;
+    }
+    for (unsigned i = 0; i < patience_.yields; ++i) {
+      give_way();
+      if (holds()) return true;
+      if (passed(until)) return false;
     }
     return sleep(until, holds);
   }
@@ -208,7 +220,7 @@ class basic_event_count {
   }
 
   atomic<std::uint64_t> word_{0};  // by sleepers, and by notifiers if there are any
-  const unsigned pauses_;
+  const patience patience_;
 };
 
 using event_count = basic_event_count<>;

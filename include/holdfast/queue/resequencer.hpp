@@ -64,8 +64,7 @@ class resequencer {
  public:
   using value_type = T;
 
-  // `pauses`: see event_count.
-  explicit resequencer(unsigned pauses = event_count::default_pauses) noexcept : turn_(pauses), window_(pauses) {
+  explicit resequencer(patience before_sleep = {}) noexcept : turn_(before_sleep), window_(before_sleep) {
     slots_[0].state.store(awaited, mo::relaxed);  // init: nobody else knows the resequencer yet
   }
   resequencer(const resequencer&) = delete;

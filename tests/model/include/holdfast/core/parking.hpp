@@ -27,6 +27,9 @@ inline void unpark(const atomic<std::uint64_t>& word, std::uint32_t sleepers,
   for (std::uint32_t i = 0; i < sleepers; ++i) word.notify_one(at);
 }
 
+inline void give_way(model_detail::place at = model_detail::place::here()) {
+  cpu_relax(at);
+}
 inline void doze(unsigned, model_detail::place at = model_detail::place::here()) {
   cpu_relax(at);
 }
