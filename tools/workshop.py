@@ -40,8 +40,9 @@ CLANG_SANITIZERS = {
 }
 
 TSAN = {
-    "options": {"buildtype": "debugoptimized", "b_sanitize": "thread", "tests": "enabled", "bench": "disabled",
-                "tools": "disabled"},
+    # Its reports need line numbers and no more: the rest of what debuggers read takes a quarter of the time to build.
+    "options": {"buildtype": "debugoptimized", "b_sanitize": "thread", "cpp_args": "-g1", "tests": "enabled",
+                "bench": "disabled", "tools": "disabled"},
     "wrapper": "randomisation",
     "environment": {"TSAN_OPTIONS": "halt_on_error=1:exitcode=66:history_size=7:second_deadlock_stack=1"},
 }
@@ -113,10 +114,10 @@ CONFIGURATIONS["coverage"] = {
     "compilers": {"CC": "gcc", "CXX": "g++"},
     "options": {"buildtype": "debug", "b_coverage": "true", "cpp_args": "-Dalways_inline=noinline", "tests": "enabled",
                 "bench": "disabled", "tools": "disabled"},
-    "targets": ["tests/unit_tests", "tests/asio_tests", "tests/boost_queues_tests", "tests/moodycamel_queues_tests",
-                "tests/model/model_tests"],
-    "tests": ["--timeout-multiplier", "5", "unit", "asio", "boost queues", "moodycamel queues", "model at random",
-              "model at random, readers", "model, a lap behind"],
+    "targets": ["tests/unit_tests", "tests/unit_exceptions_tests", "tests/asio_tests", "tests/boost_queues_tests",
+                "tests/moodycamel_queues_tests", "tests/model/model_tests"],
+    "tests": ["--timeout-multiplier", "5", "unit", "unit exceptions", "asio", "boost queues", "moodycamel queues",
+              "model at random", "model at random, readers", "model, a lap behind"],
     "before": coverage_begin,
     "after": coverage_report,
 }

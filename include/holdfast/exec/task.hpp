@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+// task: a coroutine that begins when it is awaited, and hands its result to the one that awaits it.
+//
+//   operation        caller             progress   allocates     note
+//   co_await task    one coroutine,     as its     never         begins it on the caller's thread; what it returns, or its
+//                    once               body                     exception, comes out
+//   calling it       anyone             -          its frame     the compiler may put it into the caller's frame
+//   run(loop, task)  the loop's thread  blocking   never         drives the loop until it has ended; what it returns
+//   spawn(where,     any thread         as post    a frame       begins it on the executor, and posts `ended` there when it has
+//     task, ended)                                               ended; both outlive it
+//
+// In short: one owner, awaited once | as its body | its frame | what its body throws
+//
+// To begin and to end are jumps (symmetric transfer), so a loop that awaits tasks needs no more stack than one of them; g++ 12
+// makes calls of them unless it optimises (gcc.gnu.org/PR100897). What a body throws is rethrown by co_await and run(); in
+// spawn(), which nobody awaits, it ends the program. Built without exceptions, a body cannot throw.
+//
+// When to use it: where no framework brings a coroutine type; co_queue.hpp works with any. A task that has begun runs to its end
+// before it is destroyed.
+//
+// Method: Baker, "C++ Coroutines: Understanding Symmetric Transfer", 2020, and P1056.
+//
+// Proof: unit/task_test.cpp.
+#pragma once
+
+#include <concepts>
+#include <coroutine>
+#include <exception>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "holdfast/core/assert.hpp"
+#include "holdfast/exec/run_loop.hpp"
+#include "holdfast/exec/runnable.hpp"
+
+namespace holdfast {
+
+template <class T = void>
+class task;
+template <executor Where>
+class task_root;
+
+// What the promises of all tasks have.
+class task_promise_base {
+ public:
+  static std::suspend_always initial_suspend() noexcept { return {}; }
+  auto final_suspend() const noexcept {
+    struct back {
+      std::coroutine_handle<> to;
+      static bool await_ready() noexcept { return false; }
+      std::coroutine_handle<> await_suspend(std::coroutine_handle<> /*ended*/) const noexcept { return to; }
+      static void await_resume() noexcept {}
+    };
+    return back{caller_};
+  }
+#if defined(__cpp_exceptions)
+  void unhandled_exception() noexcept {
+    thrown_ = std::current_exception();
+  }
+  void rethrow() const {
+    if (thrown_) std::rethrow_exception(thrown_);
+  }
+#else
+  [[noreturn]] static void unhandled_exception() noexcept {
+    std::terminate();
+  }
+  static void rethrow() noexcept {}
+#endif
+  void return_to(std::coroutine_handle<> caller) noexcept {
+    caller_ = caller;
+  }
+
+ private:
+  std::coroutine_handle<> caller_ = std::noop_coroutine();
+#if defined(__cpp_exceptions)
+  std::exception_ptr thrown_;
+#endif
+};
+
+template <class T>
+class task_promise : public task_promise_base {
+ public:
+  task<T> get_return_object() noexcept;
+  template <class U = T>
+    requires std::constructible_from<T, U>
+  void return_value(U&& value) noexcept(std::is_nothrow_constructible_v<T, U>) {
+    value_.emplace(std::forward<U>(value));
+  }
+  T take() {
+    rethrow();
+    return std::move(*value_);
+  }
+
+ private:
+  std::optional<T> value_;
+};
+template <>
+class task_promise<void> : public task_promise_base {
+ public:
+  task<void> get_return_object() noexcept;
+  static void return_void() noexcept {}
+  void take() const { rethrow(); }
+};
+
+template <class T>
+class [[nodiscard]] task {
+ public:
+  using promise_type = task_promise<T>;
+  using value_type = T;
+
+  task(task&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
+  task& operator=(task&& other) noexcept {
+    std::swap(frame_, other.frame_);
+    return *this;
+  }
+  ~task() {
+    if (frame_) frame_.destroy();
+  }
+
+  auto operator co_await() && noexcept {
+    struct result : beginning {
+      T await_resume() const { return this->frame.promise().take(); }
+    };
+    HOLDFAST_ASSERT(frame_ && !frame_.done());  // a task is awaited once
+    return result{frame_};
+  }
+
+ private:
+  friend task_promise<T>;
+  template <class U>
+  friend U run(run_loop& loop, task<U> what);
+
+  struct beginning {
+    std::coroutine_handle<promise_type> frame;
+    static bool await_ready() noexcept { return false; }
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<> caller) const noexcept {
+      frame.promise().return_to(caller);
+      return frame;
+    }
+    static void await_resume() noexcept {}
+  };
+  template <class U>
+  friend task_root<run_loop> task_root_beside(run_loop&, runnable&, task<U>& what);
+  // Begins it, and leaves its result where it is.
+  beginning ended() noexcept { return {frame_}; }
+
+  explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
+
+  std::coroutine_handle<promise_type> frame_;
+};
+
+template <class T>
+task<T> task_promise<T>::get_return_object() noexcept {
+  return task<T>(std::coroutine_handle<task_promise>::from_promise(*this));
+}
+inline task<void> task_promise<void>::get_return_object() noexcept {
+  return task<void>(std::coroutine_handle<task_promise>::from_promise(*this));
+}
+
+// A coroutine that nobody awaits: it begins where it is posted; in the end it is gone, and `ended` is posted there.
+template <executor Where>
+class task_root {
+ public:
+  class promise_type : public runnable {
+   public:
+    template <class Task>
+    promise_type(Where& where, runnable& ended, Task& /*what*/) noexcept
+        : runnable(begin), where_(where), ended_(ended) {}
+
+    task_root get_return_object() noexcept { return task_root(*this); }
+    static std::suspend_always initial_suspend() noexcept { return {}; }
+    static auto final_suspend() noexcept {
+      struct end {
+        static bool await_ready() noexcept { return false; }
+        void await_suspend(std::coroutine_handle<promise_type> frame) const noexcept {
+          Where& where = frame.promise().where_;
+          runnable& ended = frame.promise().ended_;
+          frame.destroy();
+          where.post(ended);
+        }
+        static void await_resume() noexcept {}
+      };
+      return end{};
+    }
+    static void return_void() noexcept {}
+    [[noreturn]] static void unhandled_exception() noexcept { std::terminate(); }
+    void post() noexcept { where_.post(*this); }
+
+   private:
+    static void begin(runnable& self) noexcept {
+      std::coroutine_handle<promise_type>::from_promise(static_cast<promise_type&>(self)).resume();
+    }
+
+    Where& where_;
+    runnable& ended_;
+  };
+
+  void post() const noexcept { promise_.post(); }
+
+ private:
+  explicit task_root(promise_type& promise) noexcept : promise_(promise) {}
+  promise_type& promise_;
+};
+
+template <executor Where>
+task_root<Where> task_root_of(Where& /*where*/, runnable& /*ended*/, task<void> what) {
+  co_await std::move(what);
+}
+template <class T>
+task_root<run_loop> task_root_beside(run_loop& /*where*/, runnable& /*ended*/, task<T>& what) {
+  co_await what.ended();
+}
+
+// Has it run on `where`; when it has ended, `ended` is posted there.
+template <executor Where>
+void spawn(Where& where, task<void> what, runnable& ended) {
+  task_root_of(where, ended, std::move(what)).post();
+}
+
+// Runs the loop until it has ended; what it returns.
+template <class T>
+T run(run_loop& loop, task<T> what) {
+  struct mark : runnable {
+    mark() noexcept : runnable([](runnable& self) noexcept { static_cast<mark&>(self).set = true; }) {}
+    bool set = false;
+  };
+  mark ended;
+  task_root_beside(loop, ended, what).post();
+  loop.run_until([&ended] { return ended.set; });
+  return what.frame_.promise().take();
+}
+
+}  // namespace holdfast

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// Coroutines of several loops on the two sides of one small queue, and threads beside them: each item comes out once.
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "holdfast/core/atomic.hpp"
+#include "holdfast/exec/co_queue.hpp"
+#include "holdfast/exec/run_loop.hpp"
+#include "holdfast/exec/task.hpp"
+#include "holdfast/queue/event_count.hpp"
+#include "holdfast/queue/event_sources.hpp"
+#include "holdfast/queue/mpmc_queue.hpp"
+#include "holdfast/queue/spsc_queue.hpp"
+#include "holdfast/queue/waiter_set.hpp"
+#include "holdfast/queue/waiting_queue.hpp"
+
+#include "support/catch.hpp"
+
+namespace {
+
+using namespace holdfast;
+namespace mo = holdfast::mo;
+
+struct totals {
+  atomic<std::uint64_t> sum{0};
+  atomic<std::uint64_t> count{0};
+  void add(std::uint64_t item) {
+    sum.fetch_add(item, mo::relaxed);  // counter: read when all threads have been joined
+    count.fetch_add(1, mo::relaxed);   // counter: as above
+  }
+};
+
+struct mark : runnable {
+  mark() noexcept : runnable(set) {}
+  static void set(runnable& self) noexcept { static_cast<mark&>(self).was_run = true; }
+  bool was_run = false;
+};
+
+template <class Queue>
+task<> push_range(Queue& queue, run_loop& loop, std::uint64_t begin, std::uint64_t end, atomic<unsigned>& pushing) {
+  for (std::uint64_t i = begin; i < end; ++i) {
+    if (!co_await co_push(queue, std::uint64_t{i}, loop)) co_return;
+  }
+  // [1] acq_rel, pairs with [1]: the last one closes behind all of them
+  if (pushing.fetch_sub(1, mo::acq_rel) == 1) queue.close();
+}
+template <class Queue>
+task<> pop_all(Queue& queue, run_loop& loop, totals& into) {
+  for (std::uint64_t item = 0; co_await co_pop(queue, item, loop);) into.add(item);
+}
+
+// So many coroutines of a loop of their own on each side of the queue.
+template <class Queue>
+void there_and_over(unsigned producers, unsigned consumers, unsigned sleeping_threads, std::uint64_t each) {
+  const auto queue = std::make_unique<Queue>();
+  totals out;
+  atomic<unsigned> pushing{producers};
+  const auto in_a_loop = [](unsigned count, auto begin) {
+    run_loop loop;
+    std::vector<mark> ended(count);
+    for (unsigned i = 0; i < count; ++i) spawn(loop, begin(loop, i), ended[i]);
+    for (mark& one : ended) loop.run_until([&one] { return one.was_run; });
+  };
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {
+    in_a_loop(producers, [&](run_loop& loop, unsigned i) {
+      return push_range(*queue, loop, i * each + 1, (i + 1) * each + 1, pushing);
+    });
+  });
+  threads.emplace_back(
+      [&] { in_a_loop(consumers, [&](run_loop& loop, unsigned) { return pop_all(*queue, loop, out); }); });
+  for (unsigned i = 0; i < sleeping_threads; ++i) {
+    threads.emplace_back([&] {
+      if constexpr (requires(std::uint64_t & item) { queue->wait_pop(item, deadline::never()); }) {
+        for (std::uint64_t item = 0; queue->wait_pop(item, deadline::never());) out.add(item);
+      }
+    });
+  }
+  for (std::thread& one : threads) one.join();
+  const std::uint64_t items = producers * each;
+  CHECK(out.count.load(mo::relaxed) == items);
+  CHECK(out.sum.load(mo::relaxed) == items * (items + 1) / 2);
+}
+
+}  // namespace
+
+TEST_CASE("co_queue: one coroutine on each side of an spsc_queue", "[co_queue]") {
+  there_and_over<waiting_queue<spsc_queue<std::uint64_t, 4>, waiter_set<>, waiter_set<>>>(1, 1, 0, 100'000);
+}
+
+TEST_CASE("co_queue: more coroutines on each side than their sets have places", "[co_queue]") {
+  there_and_over<waiting_queue<mpmc_queue<std::uint64_t, 4>, waiter_set<64, 2>, waiter_set<64, 2>>>(4, 4, 0, 10'000);
+}
+
+TEST_CASE("co_queue: coroutines push, coroutines and threads pop", "[co_queue]") {
+  using both = event_sources<event_count, waiter_set<>>;
+  there_and_over<waiting_queue<mpmc_queue<std::uint64_t, 4>, both, waiter_set<>>>(3, 3, 2, 20'000);
+}
