@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What tools/check, tools/demo and .ci/run share: configuring, building and testing with a word on how long it takes.
 
-    workshop.py check [release|tsan|tsan-clang|asan|asan-program|msan|coverage|fuzz|lint|lint-program]
+    workshop.py check [release|tsan|tsan-all|tsan-clang|asan|asan-program|msan|coverage|fuzz|lint|lint-program]
                                                  build and test one configuration (default release)
     workshop.py check --long                     what takes an hour or more
     workshop.py check --proof-report             the figures that the last runs left, as Markdown
@@ -55,23 +55,32 @@ CONFIGURATIONS = {
         "options": {"buildtype": "release", "tests": "enabled", "bench": "enabled", "tools": "enabled"},
     },
     "tsan": {
-        "about": "gcc ThreadSanitizer, the library's unit and stress tests",
+        "about": "gcc ThreadSanitizer, the tests with many threads",
+        "compilers": {"CC": "gcc", "CXX": "g++"},
+        **TSAN,
+        "targets": ["for_threads"],
+        "tests": ["--suite", "stress", "--suite", "alloc"],
+    },
+    "tsan-all": {
+        "about": "gcc ThreadSanitizer, every test of the library",
         "compilers": {"CC": "gcc", "CXX": "g++"},
         **TSAN,
     },
     "tsan-clang": {
-        "about": "clang ThreadSanitizer, the library's unit and stress tests",
+        "about": "clang ThreadSanitizer, every test of the library",
         "compilers": {"CC": "clang", "CXX": "clang++"},
         **TSAN,
         "options": {**TSAN["options"], "b_lundef": "false"},
     },
     "asan": {
-        "about": "clang AddressSanitizer and UndefinedBehaviorSanitizer, the library's tests",
+        "about": "clang AddressSanitizer and UndefinedBehaviorSanitizer, the library's tests but for those with many threads",
         **CLANG_SANITIZERS,
         "options": {**CLANG_SANITIZERS["options"], "tools": "disabled"},
+        "targets": ["for_memory"],
+        "tests": ["--no-suite", "stress"],
     },
     "asan-program": {
-        "about": "the same, and the program with its tests",
+        "about": "the same two, every test, and the program with its tests",
         **CLANG_SANITIZERS,
         "options": {**CLANG_SANITIZERS["options"], "tools": "enabled"},
     },

@@ -39,7 +39,7 @@ struct tokens {
     return events.wait(until, [this] { return take(); });
   }
 
-  event_count events{no_patience};
+  event_count events{sleep_at_once};
   atomic<int> there{0};
 };
 

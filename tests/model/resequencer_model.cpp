@@ -19,7 +19,7 @@ struct workers {
   using item = plain<unsigned>;
   static constexpr unsigned end = 100;
 
-  resequencer<item, Window> order{no_patience};
+  resequencer<item, Window> order{sleep_at_once};
   item source{0};  // how many have been taken: race-checked
   item drain{0};   // how many have come out, in order: race-checked
 

@@ -17,7 +17,7 @@ namespace {
 
 // In an execution nobody pauses first: that is one more look, which the last one before the sleep stands for as well.
 struct event_count_at_once : event_count {
-  event_count_at_once() : event_count(no_patience) {}
+  event_count_at_once() : event_count(sleep_at_once) {}
 };
 template <class Queue>
 using waited_for = waiting_queue<Queue, event_count_at_once, event_count_at_once>;
@@ -98,5 +98,39 @@ struct closed_on_two {
   void after() { MODEL_CHECK(queue.items().sleepers() == 0); }
 };
 MODEL_SCENARIO("waiting_queue", closed_on_two, {.preemptions = 1, .weak_failures = 0});
+
+// A queue without a close of its own, which the last one of its producers closes behind all of them, as the last worker of a
+// stage does with the next stage's: whoever is told closed has been told of every item.
+struct no_close {
+  using value_type = item;
+  static constexpr callers producers = callers::many;
+  static constexpr callers consumers = callers::one;
+  queue_result try_push(item&& value) { return queue.try_push(std::move(value)); }
+  queue_result try_pop(item& out) { return queue.try_pop(out); }
+  std::size_t size_approx() const { return queue.size_approx(); }
+  static constexpr std::size_t capacity() { return 2; }
+  mpsc_queue<item, 2> queue;
+};
+struct closed_by_the_last {
+  static constexpr unsigned threads = 3;
+  waiting_queue<no_close, event_count_at_once, silent> queue;
+  atomic<int> pushing{2};
+
+  closed_by_the_last() { has_membarrier = false; }
+  void run(unsigned thread) {
+    if (thread != 0) {
+      MODEL_CHECK(queue.try_push(item(thread)));
+      if (pushing.fetch_sub(1, mo::acq_rel) == 1) queue.close();
+      return;
+    }
+    std::int64_t sum = 0;
+    item out(0);
+    while (queue.wait_pop(out, deadline::never())) sum += out.get();
+    MODEL_CHECK(sum == 3);
+    MODEL_CHECK(queue.try_pop(out) == queue_op_status::closed);
+  }
+  void after() { MODEL_CHECK(queue.items().sleepers() == 0); }
+};
+MODEL_SCENARIO("waiting_queue", closed_by_the_last, {.preemptions = 0, .weak_failures = 0});
 
 }  // namespace

@@ -132,7 +132,7 @@ void cross(unsigned producers, unsigned consumers, std::uint64_t each) {
 
 // So few pauses that most waits end up asleep.
 struct sleepy : event_count {
-  sleepy() : event_count(holdfast::patience{.pauses = 4, .yields = 0}) {}
+  sleepy() : event_count(holdfast::before_sleep{.pauses = 4, .yields = 0}) {}
 };
 
 // The same with threads that sleep until they are told, and no deadline to save one that was not.

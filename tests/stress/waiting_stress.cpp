@@ -19,7 +19,7 @@ namespace {
 
 // So few pauses that most waits end up asleep.
 struct sleepy : event_count {
-  sleepy() : event_count(holdfast::patience{.pauses = 4, .yields = 0}) {}
+  sleepy() : event_count(holdfast::before_sleep{.pauses = 4, .yields = 0}) {}
 };
 // Waits that give up often: what they were told must not be lost with them.
 deadline soon() {

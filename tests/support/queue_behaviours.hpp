@@ -25,6 +25,7 @@
 #include <utility>
 #include <vector>
 
+#include "holdfast/core/atomic.hpp"
 #include "holdfast/core/random.hpp"
 #include "holdfast/queue/bounded_queue.hpp"
 #include "holdfast/queue/queue_result.hpp"
@@ -311,27 +312,50 @@ void moves_through_a_pipeline() {
   CHECK(wrong == 0);
 }
 
-// A waiting_queue over one for one thread on each side: its consumer sleeps, its producer closes it, and what was pushed comes.
+// A waiting_queue over one without a close: its consumers sleep, the last of its producers closes it, and what was pushed comes.
 template <class Queue>
-void waits_and_is_closed_by_its_producer() {
+void waits_and_is_closed_by_the_last_producer() {
   using namespace std::chrono_literals;
+  constexpr std::size_t producers = Queue::producers == holdfast::callers::one ? 1 : 3;
+  constexpr std::size_t consumers = Queue::consumers == holdfast::callers::one ? 1 : 2;
+  constexpr int each = 100;
   holdfast::waiting_queue<Queue> q;
-  STATIC_REQUIRE(decltype(q)::closes);
-  std::vector<int> arrived;
-  holdfast::queue_result last = holdfast::queue_op_status::busy;
-  std::thread consumer([&] {
-    int out = -1;
-    while ((last = q.wait_pop(out, holdfast::deadline::never()))) arrived.push_back(out);
-  });
-  await_sleepers(q.items(), 1);
+  std::array<std::vector<int>, consumers> arrived;
+  std::vector<holdfast::queue_result> last(consumers, holdfast::queue_op_status::busy);
+  std::array<std::thread, consumers> taking;
+  for (std::size_t c = 0; c < consumers; ++c) {
+    taking[c] = std::thread([&, c] {
+      int out = -1;
+      while ((last[c] = q.wait_pop(out, holdfast::deadline::never()))) arrived[c].push_back(out);
+    });
+  }
+  await_sleepers(q.items(), consumers);
   const auto in_a_minute = holdfast::deadline::after(holdfast::steady_clock::now(), 60s);
-  for (int i = 0; i < 100; ++i) REQUIRE(q.wait_push(int{i}, in_a_minute));
-  q.close();
-  CHECK(q.try_push(100) == holdfast::queue_op_status::closed);
-  consumer.join();
-  CHECK(last == holdfast::queue_op_status::closed);
-  REQUIRE(arrived.size() == 100);
-  for (int i = 0; i < 100; ++i) CHECK(arrived[static_cast<std::size_t>(i)] == i);
+  holdfast::atomic<int> pushing(static_cast<int>(producers));
+  holdfast::atomic<int> refused(0);
+  std::array<std::thread, producers> pushes;
+  for (std::size_t p = 0; p < producers; ++p) {
+    pushes[p] = std::thread([&, p] {
+      for (int i = 0; i < each; ++i) {
+        // counter: read when all have been joined
+        if (!q.wait_push(static_cast<int>(p) * each + i, in_a_minute)) refused.fetch_add(1, holdfast::mo::relaxed);
+      }
+      // acq_rel: the last one closes behind what all of them have pushed
+      if (pushing.fetch_sub(1, holdfast::mo::acq_rel) == 1) q.close();
+    });
+  }
+  for (std::thread& one : pushes) one.join();
+  for (std::thread& one : taking) one.join();
+  CHECK(refused.load(holdfast::mo::relaxed) == 0);
+  CHECK(q.try_push(-1) == holdfast::queue_op_status::closed);
+  std::vector<int> all;
+  for (std::size_t c = 0; c < consumers; ++c) {
+    CHECK(last[c] == holdfast::queue_op_status::closed);
+    all.insert(all.end(), arrived[c].begin(), arrived[c].end());
+  }
+  if (producers != 1 || consumers != 1) std::sort(all.begin(), all.end());
+  REQUIRE(all.size() == producers * static_cast<std::size_t>(each));
+  for (std::size_t i = 0; i < all.size(); ++i) CHECK(all[i] == static_cast<int>(i));
 }
 
 template <class Kind>

@@ -166,13 +166,13 @@ TEMPLATE_TEST_CASE("a bridge to Boost.Lockfree allocates nothing, in its constru
   CHECK(popped == 50 * 64);
 }
 
-TEST_CASE("waiting_queue over boost_spsc_queue: waits, is closed by its producer, and is drained", "[boost_queues]") {
-  waits_and_is_closed_by_its_producer<boost_spsc_queue<int, 4>>();
+TEMPLATE_TEST_CASE("waiting_queue over a queue from Boost: waits, is closed by the last producer, and is drained",
+                   "[boost_queues]", (boost_spsc_queue<int, 4>), (boost_queue<int, 4>), (boost_stack<int, 4>)) {
+  waits_and_is_closed_by_the_last_producer<TestType>();
 }
 
 TEMPLATE_TEST_CASE("waiting_queue over a queue of many from Boost: waits for items and for room", "[boost_queues]",
                    (boost_queue<int, 2>), (boost_stack<int, 2>)) {
-  STATIC_REQUIRE_FALSE(waiting_queue<TestType>::closes);
   waiting_queue<TestType> q;
   int out = -1;
   CHECK(q.wait_pop(out, in(1ms)) == queue_op_status::empty);

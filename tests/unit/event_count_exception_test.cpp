@@ -10,7 +10,7 @@
 using namespace holdfast;
 
 TEST_CASE("event_count: a condition that throws leaves nobody behind", "[event_count]") {
-  event_count events(holdfast::no_patience);
+  event_count events(holdfast::sleep_at_once);
   int looks = 0;
   const auto throws = [&]() -> bool {
     if (++looks == 2) throw std::runtime_error("at the second look");
@@ -21,7 +21,7 @@ TEST_CASE("event_count: a condition that throws leaves nobody behind", "[event_c
 }
 
 TEST_CASE("event_count: who is told and then throws passes it on", "[event_count]") {
-  event_count events(holdfast::no_patience);
+  event_count events(holdfast::sleep_at_once);
   atomic<int> there{0};
   atomic<bool> thrown{false};
   const auto take = [&] {

@@ -41,8 +41,8 @@ TEST_CASE("event_count: a deadline that has passed means one look", "[event_coun
 
 TEST_CASE("event_count: a wait in vain ends no earlier than its deadline, in a pause, giving way or asleep",
           "[event_count]") {
-  for (const patience before_sleep : {no_patience, patience{1'000'000'000U, 0}, patience{0, 1'000'000'000U}}) {
-    event_count events(before_sleep);
+  for (const before_sleep looks : {sleep_at_once, before_sleep{1'000'000'000U, 0}, before_sleep{0, 1'000'000'000U}}) {
+    event_count events(looks);
     const time_point begun = steady_clock::now();
     CHECK_FALSE(events.wait(deadline::after(begun, 2ms), [] { return false; }));
     CHECK(steady_clock::now() - begun >= 2ms);
@@ -51,7 +51,7 @@ TEST_CASE("event_count: a wait in vain ends no earlier than its deadline, in a p
 }
 
 TEST_CASE("event_count: a notify when nobody sleeps is nothing, and is not kept", "[event_count]") {
-  event_count events(no_patience);
+  event_count events(sleep_at_once);
   events.notify_one();
   events.notify_all();
   int looks = 0;
@@ -60,7 +60,7 @@ TEST_CASE("event_count: a notify when nobody sleeps is nothing, and is not kept"
 }
 
 TEST_CASE("event_count: who sleeps is woken when it is told, and not before", "[event_count]") {
-  event_count events(no_patience);
+  event_count events(sleep_at_once);
   atomic<bool> there{false};
   bool found = false;
   std::thread sleeper([&] { found = events.wait(deadline::never(), [&] { return there.load(mo::acquire); }); });
@@ -73,7 +73,7 @@ TEST_CASE("event_count: who sleeps is woken when it is told, and not before", "[
 }
 
 TEST_CASE("event_count: notify(n) has n of them look, notify_all has all of them", "[event_count]") {
-  event_count events(no_patience);
+  event_count events(sleep_at_once);
   atomic<int> there{0};
   atomic<int> got{0};
   const auto take = [&] {
@@ -101,7 +101,7 @@ TEST_CASE("event_count: notify(n) has n of them look, notify_all has all of them
 }
 
 TEST_CASE("event_count: who is told and finds nothing new sleeps on", "[event_count]") {
-  event_count events(no_patience);
+  event_count events(sleep_at_once);
   atomic<bool> over{false};
   atomic<int> looks{0};
   std::thread sleepers[2];
@@ -126,7 +126,7 @@ TEST_CASE("event_count: who is told and finds nothing new sleeps on", "[event_co
 }
 
 TEST_CASE("event_count: more sleepers than it can count are served all the same", "[event_count]") {
-  basic_event_count<1> events(no_patience);
+  basic_event_count<1> events(sleep_at_once);
   atomic<bool> over{false};
   atomic<int> woken{0};
   std::thread sleepers[3];

@@ -292,15 +292,14 @@ TEST_CASE("unbounded, a queue of moodycamel's refuses nothing and allocates as i
   CHECK(many->try_push(std::span<std::uint64_t>(batch)) == 100);
 }
 
-TEST_CASE("waiting_queue over moodycamel_spsc_queue: waits, is closed by its producer, and is drained",
-          "[moodycamel_queues]") {
-  waits_and_is_closed_by_its_producer<moodycamel_spsc_queue<int, 4>>();
+TEMPLATE_TEST_CASE("waiting_queue over a queue from moodycamel: waits, is closed by the last producer, and is drained",
+                   "[moodycamel_queues]", (moodycamel_spsc_queue<int, 4>), (moodycamel_queue<int, 96, 3>)) {
+  waits_and_is_closed_by_the_last_producer<TestType>();
 }
 
 TEST_CASE("waiting_queue over moodycamel_queue: waits for items, and for room as it comes by the block",
           "[moodycamel_queues]") {
   using queue = waiting_queue<moodycamel_queue<int, 32, 1>>;
-  STATIC_REQUIRE_FALSE(queue::closes);
   queue q;
   int out = -1;
   CHECK(q.wait_pop(out, in(1ms)) == queue_op_status::empty);

@@ -66,7 +66,7 @@ TEST_CASE("resequencer: what comes too early is kept until all before it have be
 }
 
 TEST_CASE("resequencer: who is a window ahead waits, and the oldest never does", "[resequencer]") {
-  resequencer<int, 2> order(no_patience);
+  resequencer<int, 2> order(sleep_at_once);
   std::vector<int> out;
   const auto emit = [&](int&& one) { out.push_back(one); };
   for (int i = 0; i < 4; ++i) static_cast<void>(order.take(yes));
@@ -84,7 +84,7 @@ TEST_CASE("resequencer: who is a window ahead waits, and the oldest never does",
 }
 
 TEST_CASE("resequencer: one takes at a time, and who waits for that is woken", "[resequencer]") {
-  resequencer<int, 4> order(no_patience);
+  resequencer<int, 4> order(sleep_at_once);
   atomic<bool> inside{false};
   atomic<bool> go{false};
   std::optional<std::uint64_t> first;

@@ -72,7 +72,6 @@ TEMPLATE_TEST_CASE("waiting_queue is a bounded queue like the one in it", "[wait
   STATIC_REQUIRE(batch_queue<queue>);
   STATIC_REQUIRE(queue::producers == TestType::producers);
   STATIC_REQUIRE(queue::consumers == TestType::consumers);
-  STATIC_REQUIRE(queue::closes);
   queue q;
   CHECK(q.capacity() == 4);
   int out = -1;
@@ -236,7 +235,6 @@ TEST_CASE("waiting_queue: busy is waited for until the deadline or a stop, and i
 
 TEST_CASE("waiting_queue: a queue without a close may be busy too, and a waiter does not sleep on that",
           "[waiting_queue]") {
-  STATIC_REQUIRE_FALSE(waiting_queue<held_up_for_ever>::closes);
   waiting_queue<held_up_for_ever> q;
   int out = -1;
   CHECK(q.try_pop(out) == queue_op_status::busy);

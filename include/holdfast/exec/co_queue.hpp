@@ -21,8 +21,8 @@
 //
 // It looks first and goes on at once if it can. Otherwise it suspends until it has been told, and is resumed by `where`, an
 // executor (exec/runnable.hpp), when the queue has given or taken: a coroutine that was told in vain is not resumed. Any coroutine
-// type may await it. Where one thread runs the coroutines of both sides, or several loops share a queue, the queue has to allow
-// as many callers.
+// type may await it that takes awaitables of others (boost::asio::awaitable does not). A queue for one thread on a side takes the
+// coroutines of one loop there.
 //
 // A side whose waiters are coroutines has a waiter_set as its event source; one with threads that wait as well, event_sources
 // of both. More coroutines than the set has places take turns in looking, through their executors, which costs their time. Where
@@ -46,6 +46,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "holdfast/core/assert.hpp"
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/exec/runnable.hpp"
 #include "holdfast/queue/queue_result.hpp"
@@ -74,6 +75,12 @@ class [[nodiscard]] co_attempt : waiter, runnable {
         stop_(std::move(stop)),
         refusal_(refusal),
         answer_(refusal) {}
+  co_attempt(const co_attempt&) = delete;
+  co_attempt& operator=(const co_attempt&) = delete;
+  ~co_attempt() {
+    // own: whoever has told it has handed it on
+    HOLDFAST_ASSERT(phase_.load(mo::relaxed) != phase::suspended);  // destroyed while it waits
+  }
 
   [[nodiscard]] bool await_ready() noexcept { return settled(); }
   [[nodiscard]] bool await_suspend(std::coroutine_handle<> caller) noexcept {

@@ -19,8 +19,8 @@
 //
 // A refusal is never by chance: empty, the queue was empty at some moment of the call; full, Capacity slots were in use. A call
 // that is under way uses a slot as an item does, so for as long as pops have not returned, their slots may be refused. So a
-// waiting_queue may stand over each of them, and nobody sleeps beside an item. None of them has a close: boost_spsc_queue gets
-// one in a waiting_queue, the other two do not.
+// waiting_queue may stand over each of them, and nobody sleeps beside an item. It also gives them the close that they do not have,
+// for when no push is under way.
 //
 // They hold so many items and not one more. Slots are in the object, so it does not go on the stack of a small thread, and is
 // neither copied nor moved. boost_queue takes a line (64 bytes) and more for each item, however small.

@@ -48,7 +48,7 @@
 // moodycamel_spsc_queue refuses nothing by chance. It has no batches. Above 1,023 it is made of blocks of 512, and one that its
 // consumer is in the middle of is not pushed to, so between Capacity and max_size() it may refuse earlier or later.
 //
-// None of them has a close: moodycamel_spsc_queue gets one in a waiting_queue, the others do not.
+// None of them has a close: a waiting_queue gives them one, for when no push is under way.
 //
 // unbounded. The queue that grows is theirs and not ours, and it has to be spelled: nothing becomes unbounded by default. A push
 // allocates when blocks run out, which malloc may take a lock for, and is refused when malloc says no. What has been allocated

@@ -52,11 +52,11 @@ namespace holdfast {
 // to another thread that is ready to run. Of both the longest is worth about what a sleep and a wake-up cost. Few pauses: who
 // looks all the time slows down whoever makes it true, and there may be more threads than processors; giving away what nobody
 // wants takes less than a microsecond (bench/waiting_bench.cpp).
-struct patience {
+struct before_sleep {
   unsigned pauses = 4;
   unsigned yields = 40;
 };
-inline constexpr patience no_patience{0, 0};
+inline constexpr before_sleep sleep_at_once{0, 0};
 
 // Most: fewer sleepers than there is room for, so that a test can have too many.
 template <std::uint32_t Most = 0xFFFF>
@@ -64,7 +64,7 @@ class basic_event_count {
   static_assert(Most >= 1 && Most <= 0xFFFF, "event_count: a sleeper is counted in sixteen bits");
 
  public:
-  explicit constexpr basic_event_count(patience before_sleep = {}) noexcept : patience_(before_sleep) {}
+  explicit constexpr basic_event_count(before_sleep looks = {}) noexcept : looks_(looks) {}
   basic_event_count(const basic_event_count&) = delete;
   basic_event_count& operator=(const basic_event_count&) = delete;
 
@@ -96,12 +96,12 @@ class basic_event_count {
   bool wait(deadline until, Condition&& holds) {
     if (holds()) return true;
     if (passed(until)) return false;
-    for (unsigned i = 1; i <= patience_.pauses; ++i) {
+    for (unsigned i = 1; i <= looks_.pauses; ++i) {
       cpu_relax();
       if (holds()) return true;
       if (i % 64 == 0 && passed(until)) return false;
     }
-    for (unsigned i = 0; i < patience_.yields; ++i) {
+    for (unsigned i = 0; i < looks_.yields; ++i) {
       give_way();
       if (holds()) return true;
       if (passed(until)) return false;
@@ -220,7 +220,7 @@ class basic_event_count {
   }
 
   atomic<std::uint64_t> word_{0};  // by sleepers, and by notifiers if there are any
-  const patience patience_;
+  const before_sleep looks_;
 };
 
 using event_count = basic_event_count<>;

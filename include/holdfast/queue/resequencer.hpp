@@ -64,7 +64,7 @@ class resequencer {
  public:
   using value_type = T;
 
-  explicit resequencer(patience before_sleep = {}) noexcept : turn_(before_sleep), window_(before_sleep) {
+  explicit resequencer(before_sleep looks = {}) noexcept : turn_(looks), window_(looks) {
     slots_[0].state.store(awaited, mo::relaxed);  // init: nobody else knows the resequencer yet
   }
   resequencer(const resequencer&) = delete;

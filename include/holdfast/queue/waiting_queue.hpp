@@ -9,7 +9,7 @@
 //                                                                         closed. The value is still the caller's
 //   wait_pop(out, until)       consumers   blocking           never       empty: as above; closed: closed and drained. `out` is
 //                                                                         as it was
-//   close                      as Queue    lock-free          never       -
+//   close                      see below   lock-free          never       -
 //   closed, size_approx,       anyone      wait-free          never       -
 //   capacity
 //
@@ -21,9 +21,9 @@
 // may be given a std::stop_token as well; a stop ends the wait, and takes the locks of std::stop_callback.
 //
 // close(): pushes are refused from then on, who waits to push is told, pops drain what is there and then are told closed. Where
-// Queue can be closed (mpmc_queue, mpmc_lockfree_queue) that is its own close. Where it cannot and has one producer (spsc_queue),
-// it is that producer's to call, after its last push. Queues of many producers without a close have none here: an item pushed
-// beside it could be left behind.
+// Queue can be closed (mpmc_queue, mpmc_lockfree_queue) that is its own close, and anybody may call it at any time. Where it
+// cannot (spsc_queue, the bridges of interop/), it is called when no push is under way: by the one producer, or by the last of
+// several, who know of each other's end (a count down with acq_rel, say). An item pushed beside it could be left behind.
 //
 // Busy: where another operation is mid-way in the slot in turn (queue_result.hpp) a waiting call neither sleeps, since a change
 // could escape it, nor gives up: it gives its processor away, ever longer, to 1 ms, until the other one is through or the
@@ -99,7 +99,6 @@ class waiting_queue {
   static constexpr callers producers = Queue::producers;
   static constexpr callers consumers = Queue::consumers;
   static constexpr item_order order = order_of<Queue>;
-  static constexpr bool closes = closes_itself || producers == callers::one;
 
   // The arguments are the queue's.
   template <class... Args>
@@ -117,7 +116,7 @@ class waiting_queue {
     return told_of_item(push(value));
   }
   [[nodiscard]] std::size_t try_push(std::span<value_type> values) requires batch_queue<Queue> {
-    if constexpr (!closes_itself && closes) {
+    if constexpr (!closes_itself) {
       if (closed_.load(mo::relaxed)) return 0;  // own: as in push
     }
     const std::size_t count = queue_.try_push(values);
@@ -134,11 +133,11 @@ class waiting_queue {
   }
 
   // Nothing is pushed from now on, and everybody who waits is told.
-  void close() noexcept requires closes {
+  void close() noexcept {
     if constexpr (closes_itself) {
       queue_.close();
     } else {
-      closed_.store(true, mo::release);  // [WQ1] release, pairs with [WQ2]: the last push came before
+      closed_.store(true, mo::release);  // [WQ1] release, pairs with [WQ2]: all pushes came before
     }
     items_.notify_all();
     room_.notify_all();
@@ -163,7 +162,7 @@ class waiting_queue {
 
   // ---- anyone
 
-  [[nodiscard]] bool closed() const noexcept requires closes {
+  [[nodiscard]] bool closed() const noexcept {
     if constexpr (closes_itself) {
       return queue_.closed();
     } else {
@@ -179,27 +178,28 @@ class waiting_queue {
  private:
   struct nobody {};  // in the place of a stop token: nobody can stop it
 
-  // A queue that can be closed answers for itself, why included. Of one that says yes or no, this says why; and of those with
-  // one producer, that producer is the one that closes.
+  // An item that a register holds is handed to the wait as a copy: the address of the caller's variable, taken for that, would
+  // keep it in memory where nobody waits as well.
+  static constexpr bool in_a_register = std::is_trivial_v<value_type> && sizeof(value_type) <= sizeof(void*);
+
+  // A queue that can be closed answers for itself, why included. Of one that says yes or no, this says why.
   template <class Value>
   auto push(Value&& value) {
     if constexpr (closes_itself) {
       return queue_.try_push(std::forward<Value>(value));
     } else {
-      // own: only the producer writes it
-      if (closes && closed_.load(mo::relaxed)) return queue_result(queue_op_status::closed);
+      // own: a producer closes it, when no other one pushes
+      if (closed_.load(mo::relaxed)) return queue_result(queue_op_status::closed);
       return told(queue_.try_push(std::forward<Value>(value)), queue_op_status::full);
     }
   }
   auto pop(value_type& out) {
     if constexpr (closes_itself) {
       return queue_.try_pop(out);
-    } else if constexpr (closes) {
+    } else {
       const queue_result first = told(queue_.try_pop(out), queue_op_status::empty);
       if (first != queue_op_status::empty || !closed()) return first;
       return told(queue_.try_pop(out), queue_op_status::closed);
-    } else {
-      return told(queue_.try_pop(out), queue_op_status::empty);
     }
   }
   // What the queue answered: done, mid-way, or else.
@@ -266,21 +266,43 @@ class waiting_queue {
   queue_result push_until(value_type& value, deadline until, const Stop& stop) {
     if (try_push(std::move(value))) [[likely]]
       return queue_op_status::success;
-    // NOLINTNEXTLINE(bugprone-use-after-move): refused, it is as it was
+    // NOLINTBEGIN(bugprone-use-after-move): refused, it is as it was
+    if constexpr (in_a_register) {
+      value_type copy(value);
+      return push_waiting(copy, until, stop);
+    } else {
+      return push_waiting(value, until, stop);
+    }
+    // NOLINTEND(bugprone-use-after-move)
+  }
+  template <class Stop>
+  queue_result push_waiting(value_type& value, deadline until, const Stop& stop) {
     const auto again = [&] { return queue_result(push(std::move(value))); };
     return told_of_item(wait(room_, until, queue_op_status::full, stop, again));
   }
   template <class Stop>
   queue_result pop_until(value_type& out, deadline until, const Stop& stop) {
-    if (try_pop(out)) [[likely]]
+    // Whether it is closed is asked where there was nothing: the less there is here, the more of it gcc inlines.
+    if (told_of_room(queue_.try_pop(out))) [[likely]]
       return queue_op_status::success;
+    if constexpr (in_a_register) {
+      value_type got;
+      const queue_result answer = pop_waiting(got, until, stop);
+      if (answer) out = got;
+      return answer;
+    } else {
+      return pop_waiting(out, until, stop);
+    }
+  }
+  template <class Stop>
+  queue_result pop_waiting(value_type& out, deadline until, const Stop& stop) {
     return told_of_room(wait(items_, until, queue_op_status::empty, stop, [&] { return queue_result(pop(out)); }));
   }
 
   Queue queue_;
   alignas(cache_line_size) Items items_;  // told by producers, waited on by consumers
   alignas(cache_line_size) Room room_;    // the other way round
-  atomic<bool> closed_{false};            // by the producer, where Queue has no close
+  atomic<bool> closed_{false};            // where Queue has no close
 };
 
 }  // namespace holdfast
