@@ -74,9 +74,9 @@ class basic_event_count {
   // `if (awaited()) wake(n)`, which is what notify does.
   [[nodiscard, gnu::always_inline]] bool awaited() const noexcept {
     asymmetric_fence_light();  // [W1] pairs with [W2]: the change is seen by the sleeper's last look, or the sleeper here
-    return sleepers() != 0;
+    return any_of(word_.load(mo::relaxed));  // hint: as in sleepers()
   }
-  [[gnu::noinline]] void wake(std::uint32_t looks) noexcept {
+  [[gnu::noinline, gnu::cold]] void wake(std::uint32_t looks) noexcept {
     if (const std::uint32_t more = tell(looks, false); more != 0) unpark(word_, more);
   }
   [[gnu::always_inline]] void notify(std::uint32_t looks) noexcept {
@@ -124,6 +124,8 @@ class basic_event_count {
   static constexpr std::uint32_t sleepers_of(std::uint64_t word) noexcept {
     return static_cast<std::uint32_t>(word >> 32U) & most_sleepers;
   }
+  // Who has been told is a sleeper too, so this needs no mask.
+  static constexpr bool any_of(std::uint64_t word) noexcept { return word >> 32U != 0; }
   static constexpr std::uint32_t told_of(std::uint64_t word) noexcept {
     return static_cast<std::uint32_t>(word >> 48U);
   }

@@ -145,7 +145,18 @@ class waiting_queue {
 
   // ---- consumers
 
-  [[nodiscard]] auto try_pop(value_type& out) { return told_of_room(pop(out)); }
+  [[nodiscard]] auto try_pop(value_type& out) {
+    const auto answer = queue_.try_pop(out);
+    if constexpr (closes_itself) {
+      return told_of_room(answer);
+    } else {
+      if (answer) [[likely]] {
+        tell_of_room(1);
+        return queue_result(queue_op_status::success);
+      }
+      return told_of_room(refused(answer, out));
+    }
+  }
   [[nodiscard]] std::size_t try_pop(std::span<value_type> out) requires batch_queue<Queue> {
     const std::size_t count = queue_.try_pop(out);
     if (count != 0) tell_of_room(static_cast<std::uint32_t>(count));
@@ -197,10 +208,16 @@ class waiting_queue {
     if constexpr (closes_itself) {
       return queue_.try_pop(out);
     } else {
-      const queue_result first = told(queue_.try_pop(out), queue_op_status::empty);
-      if (first != queue_op_status::empty || !closed()) return first;
-      return told(queue_.try_pop(out), queue_op_status::closed);
+      const auto answer = queue_.try_pop(out);
+      return answer ? queue_result(queue_op_status::success) : refused(answer, out);
     }
+  }
+  // Nothing was there; if it is closed, nothing comes after what is there now. Not inlined, for the sake of what comes before it.
+  template <class Answer>
+  [[gnu::noinline]] queue_result refused(const Answer& answer, value_type& out) {
+    const queue_result first = told(answer, queue_op_status::empty);
+    if (first != queue_op_status::empty || !closed()) return first;
+    return told(queue_.try_pop(out), queue_op_status::closed);
   }
   // What the queue answered: done, mid-way, or else.
   template <class Answer>
