@@ -10,6 +10,7 @@
 #include "holdfast/queue/mpmc_queue.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
 #include "holdfast/queue/waiting_queue.hpp"
+#include "holdfast/queue/watched_queue.hpp"
 
 #include "support/catch.hpp"
 #include "support/sized_queue.hpp"
@@ -56,6 +57,15 @@ struct of_waiting_mpmc : ours {
   using queue = waiting_queue<mpmc_queue<T, 8>>;
 };
 
+struct of_watched_spsc : ours {
+  template <class T>
+  using queue = watched_queue<spsc_queue<T, 8>>;
+};
+struct of_watched_mpmc : ours {
+  template <class T>
+  using queue = watched_queue<mpmc_queue<T, 8>>;
+};
+
 // One that says in which order, and is otherwise nothing but that.
 template <item_order Order>
 struct in_order : mpmc_queue<int, 2> {
@@ -65,7 +75,8 @@ struct in_order : mpmc_queue<int, 2> {
 }  // namespace
 
 TEMPLATE_TEST_CASE("every queue of ours behaves as a bounded queue does", "[queue_behaviours]", of_spsc, of_spsc_sized,
-                   of_mpmc, of_mpsc, of_spmc, of_mpmc_lockfree, of_waiting_spsc, of_waiting_mpmc) {
+                   of_mpmc, of_mpsc, of_spmc, of_mpmc_lockfree, of_waiting_spsc, of_waiting_mpmc, of_watched_spsc,
+                   of_watched_mpmc) {
   every_behaviour<TestType>();
 }
 
@@ -81,4 +92,5 @@ TEST_CASE("a queue that says nothing of its order is a fifo; one that does is wh
   STATIC_REQUIRE_FALSE(keeps_producer_order<in_order<item_order::lifo>>);
   STATIC_REQUIRE(order_of<waiting_queue<in_order<item_order::lifo>>> == item_order::lifo);
   STATIC_REQUIRE(fifo_queue<waiting_queue<spsc_queue<int, 2>>>);
+  STATIC_REQUIRE(order_of<watched_queue<in_order<item_order::lifo>>> == item_order::lifo);
 }

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/queue/queue_watch.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <type_traits>
 
+#include "holdfast/queue/mpmc_lockfree_queue.hpp"
+#include "holdfast/queue/mpmc_queue.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
+#include "holdfast/queue/waiting_queue.hpp"
+#include "holdfast/queue/watched_queue.hpp"
 
 #include "support/catch.hpp"
 
@@ -24,7 +29,7 @@ concept counts_refusals = requires(const Queue& queue) {
 };
 
 using plain_queue = spsc_queue<int, 32>;
-using watched_queue = spsc_queue<int, 32, watched>;
+using watched_spsc = spsc_queue<int, 32, watched>;
 
 }  // namespace
 
@@ -35,9 +40,9 @@ TEST_CASE("a queue that is not watched has no counts and no room for them", "[qu
   STATIC_REQUIRE(std::is_empty_v<unwatched::pushes<callers::one>>);
   STATIC_REQUIRE(std::is_empty_v<unwatched::pops<callers::many>>);
   STATIC_REQUIRE_FALSE(counts_refusals<plain_queue>);
-  STATIC_REQUIRE(counts_refusals<watched_queue>);
+  STATIC_REQUIRE(counts_refusals<watched_spsc>);
   STATIC_REQUIRE(sizeof(plain_queue) == 8 * holdfast::cache_line_size + plain_queue::slot_count() * sizeof(int));
-  STATIC_REQUIRE(sizeof(watched_queue) == sizeof(plain_queue));  // the counts stand on lines that are there anyway
+  STATIC_REQUIRE(sizeof(watched_spsc) == sizeof(plain_queue));  // the counts stand on lines that are there anyway
 }
 
 TEMPLATE_TEST_CASE_SIG("refusals are counted, and the most is remembered", "[queue_watch]",
@@ -96,7 +101,7 @@ TEST_CASE("each call that finds nothing is one refused pop", "[queue_watch]") {
 TEST_CASE("the high-water mark is never below what was in the queue, and above it by less than a group",
           "[queue_watch]") {
   for (const std::uint64_t first : {std::uint64_t{0}, ~std::uint64_t{0} - 20}) {
-    watched_queue queue(first);
+    watched_spsc queue(first);
     std::size_t held = 0;
     std::size_t most = 0;
     std::uint64_t random = 88172645463325252ULL;
@@ -123,4 +128,44 @@ TEST_CASE("the high-water mark is never below what was in the queue, and above i
     }
     CHECK(most > 3);
   }
+}
+
+TEMPLATE_TEST_CASE("watched_queue counts what any queue refuses, and remembers the most that was in it",
+                   "[queue_watch]", (holdfast::mpmc_queue<int, 4>), (holdfast::mpmc_lockfree_queue<int, 4>),
+                   (spsc_queue<int, 4>)) {
+  holdfast::watched_queue<TestType> queue;
+  STATIC_REQUIRE(counts_refusals<decltype(queue)>);
+  int out = 0;
+  CHECK_FALSE(queue.try_pop(out));
+  CHECK(queue.refused_pops() == 1);
+  CHECK(queue.high_water() == 0);
+  std::array<int, 6> items{};
+  CHECK(queue.try_push(std::span<int>(items).first(3)) == 3);
+  CHECK(queue.high_water() == 3);
+  CHECK(queue.refused_pushes() == 0);
+  CHECK(queue.try_pop(std::span<int>(items)) == 3);  // less than the span takes, but something
+  CHECK(queue.try_pop(std::span<int>(items)) == 0);
+  CHECK(queue.try_pop(std::span<int>(items).first(0)) == 0);
+  CHECK(queue.refused_pops() == 2);
+  CHECK(queue.high_water() == 3);
+  for (int i = 0; i < 4; ++i) CHECK(queue.try_push(int{i}));
+  CHECK_FALSE(queue.try_push(4));
+  const int copied = 5;
+  CHECK_FALSE(queue.try_push(copied));
+  CHECK(queue.try_push(std::span<int>(items)) == 0);
+  CHECK(queue.try_push(std::span<int>(items).first(0)) == 0);
+  CHECK(queue.refused_pushes() == 3);
+  CHECK(queue.high_water() == 4);
+}
+
+TEST_CASE("watched_queue is closed and drained as the queue in it, and goes into a waiting_queue", "[queue_watch]") {
+  holdfast::waiting_queue<holdfast::watched_queue<holdfast::mpmc_queue<int, 4>>> queue;
+  const auto forever = holdfast::deadline::never();
+  CHECK(queue.wait_push(1, forever));
+  queue.close();
+  CHECK(queue.closed());
+  CHECK(queue.wait_push(2, forever) == holdfast::queue_op_status::closed);
+  int out = 0;
+  CHECK(queue.wait_pop(out, forever));
+  CHECK(queue.wait_pop(out, forever) == holdfast::queue_op_status::closed);
 }
