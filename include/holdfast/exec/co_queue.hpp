@@ -34,7 +34,8 @@
 // Method: the awaiter is the waiter; it enters the set, looks once more, and only then suspends. Who tells it may be quicker than
 // the suspension: of the two the second one goes on.
 //
-// Proof: model/co_queue_model.cpp, unit/co_queue_test.cpp, alloc/co_queue_alloc_test.cpp, stress/co_queue_stress.cpp.
+// Proof: model/co_queue_model.cpp, unit/co_queue_test.cpp, alloc/co_queue_alloc_test.cpp, stress/co_queue_stress.cpp,
+// fuzz/co_queue_fuzz.cpp.
 #pragma once
 
 #include <concepts>

@@ -63,7 +63,8 @@
 // bit of a word, and the highest lane ever used bounds the sweep.
 //
 // Proof: model/fan_in_model.cpp (every execution of small cases: lanes that change hands with items in them, turns, refusals,
-// deaths at each step), unit/fan_in_test.cpp, stress/fan_in_stress.cpp, bench/mpmc_queue_bench.cpp (4p1c).
+// deaths at each step), unit/fan_in_test.cpp, stress/fan_in_stress.cpp,
+// fuzz/fan_in_fuzz.cpp, bench/mpmc_queue_bench.cpp (4p1c).
 #pragma once
 
 #include <algorithm>

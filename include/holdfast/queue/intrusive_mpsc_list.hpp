@@ -44,7 +44,8 @@
 // producer, and whether the list is empty is one look at one pointer. Only the last node costs the consumer an exchange.
 //
 // Proof: model/intrusive_mpsc_list_model.cpp (every execution of small cases: order, refusals, nodes used again, deaths at
-// each step), unit/intrusive_mpsc_list_test.cpp, stress/intrusive_mpsc_list_stress.cpp.
+// each step), unit/intrusive_mpsc_list_test.cpp, stress/intrusive_mpsc_list_stress.cpp,
+// fuzz/intrusive_mpsc_list_fuzz.cpp.
 #pragma once
 
 #include <concepts>
