@@ -218,8 +218,7 @@ class spsc_queue {
 
   // ---- the consumer's side
 
-  // Inlined always: where one function pops in two places, as a wait does, gcc would call it in both.
-  [[nodiscard, gnu::always_inline]] bool try_pop(T& out) noexcept(
+  [[nodiscard]] bool try_pop(T& out) noexcept(
       std::is_nothrow_move_assignable_v<T>) requires std::is_move_assignable_v<T> {
     const std::uint64_t pos = ring_.pop_pos();
     if (!ring_.has_item(pos)) return refused_pop();

@@ -123,7 +123,7 @@ class spsc_ring {
   [[nodiscard]] std::uint64_t pop_pos() const noexcept { return consumer_.pos; }
   // While there is a stream, single pops stop at whole pairs of lines and leave the one that is being filled to the
   // producer. A pair that is not full is taken when there is nothing else, so no item waits for another one.
-  [[nodiscard, gnu::always_inline]] bool has_item(std::uint64_t pos) noexcept {
+  [[nodiscard]] bool has_item(std::uint64_t pos) noexcept {
     if (pos == consumer_.end) [[unlikely]] {
       const std::uint64_t filled = see_filled(pos);
       if (filled == pos) return false;

@@ -145,18 +145,7 @@ class waiting_queue {
 
   // ---- consumers
 
-  [[nodiscard]] auto try_pop(value_type& out) {
-    const auto answer = queue_.try_pop(out);
-    if constexpr (closes_itself) {
-      return told_of_room(answer);
-    } else {
-      if (answer) [[likely]] {
-        tell_of_room(1);
-        return queue_result(queue_op_status::success);
-      }
-      return told_of_room(refused(answer, out));
-    }
-  }
+  [[nodiscard]] auto try_pop(value_type& out) { return told_of_room(pop(out)); }
   [[nodiscard]] std::size_t try_pop(std::span<value_type> out) requires batch_queue<Queue> {
     const std::size_t count = queue_.try_pop(out);
     if (count != 0) tell_of_room(static_cast<std::uint32_t>(count));
@@ -208,16 +197,10 @@ class waiting_queue {
     if constexpr (closes_itself) {
       return queue_.try_pop(out);
     } else {
-      const auto answer = queue_.try_pop(out);
-      return answer ? queue_result(queue_op_status::success) : refused(answer, out);
+      const queue_result first = told(queue_.try_pop(out), queue_op_status::empty);
+      if (first != queue_op_status::empty || !closed()) return first;
+      return told(queue_.try_pop(out), queue_op_status::closed);
     }
-  }
-  // Nothing was there; if it is closed, nothing comes after what is there now. Not inlined, for the sake of what comes before it.
-  template <class Answer>
-  [[gnu::noinline]] queue_result refused(const Answer& answer, value_type& out) {
-    const queue_result first = told(answer, queue_op_status::empty);
-    if (first != queue_op_status::empty || !closed()) return first;
-    return told(queue_.try_pop(out), queue_op_status::closed);
   }
   // What the queue answered: done, mid-way, or else.
   template <class Answer>
@@ -299,7 +282,7 @@ class waiting_queue {
   }
   template <class Stop>
   queue_result pop_until(value_type& out, deadline until, const Stop& stop) {
-    // Whether it is closed is asked where there was nothing: the less there is here, the more of it gcc inlines.
+    // Whether it is closed is asked by the wait: here nothing is looked at that does not have to be.
     if (told_of_room(queue_.try_pop(out))) [[likely]]
       return queue_op_status::success;
     if constexpr (in_a_register) {
