@@ -88,14 +88,14 @@ void there_and_over(unsigned producers, unsigned consumers, unsigned sleeping_th
 }  // namespace
 
 TEST_CASE("co_queue: one coroutine on each side of an spsc_queue", "[co_queue]") {
-  there_and_over<waiting_queue<spsc_queue<std::uint64_t, 4>, waiter_set<>, waiter_set<>>>(1, 1, 0, 100'000);
+  there_and_over<waiting_queue<spsc_queue<std::uint64_t, 4>, waiter_set<>, waiter_set<>>>(1, 1, 0, 50'000);
 }
 
 TEST_CASE("co_queue: more coroutines on each side than their sets have places", "[co_queue]") {
-  there_and_over<waiting_queue<mpmc_queue<std::uint64_t, 4>, waiter_set<64, 2>, waiter_set<64, 2>>>(4, 4, 0, 10'000);
+  there_and_over<waiting_queue<mpmc_queue<std::uint64_t, 4>, waiter_set<64, 2>, waiter_set<64, 2>>>(4, 4, 0, 5'000);
 }
 
 TEST_CASE("co_queue: coroutines push, coroutines and threads pop", "[co_queue]") {
   using both = event_sources<event_count, waiter_set<>>;
-  there_and_over<waiting_queue<mpmc_queue<std::uint64_t, 4>, both, waiter_set<>>>(3, 3, 2, 20'000);
+  there_and_over<waiting_queue<mpmc_queue<std::uint64_t, 4>, both, waiter_set<>>>(3, 3, 2, 10'000);
 }
