@@ -15,7 +15,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parents[2]
 STRESS = ROOT / "tools" / "stress"
-SUITES = ("queue", "ring", "broadcast", "breaker", "budget", "bulkhead", "log", "cache", "metrics")
+SUITES = ("queue", "waiting", "ring", "broadcast", "breaker", "budget", "bulkhead", "log", "cache", "metrics")
 sys.path.insert(0, str(ROOT / "tools"))
 import workshop  # noqa: E402
 
@@ -44,7 +44,7 @@ class Arguments(unittest.TestCase):
             self.assertIn(word, text)
 
     def test_what_is_no_suite_is_refused_with_those_there_are(self):
-        self.refused("no suite is called 'queues'; there are: queue, ring", "queues")
+        self.refused("no suite is called 'queues'; there are: queue, waiting, ring", "queues")
 
     def test_a_sanitizer_that_there_is_not(self):
         self.refused("invalid choice: 'leak'", "--sanitizer", "leak")

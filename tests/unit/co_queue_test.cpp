@@ -2,10 +2,10 @@
 #include "holdfast/exec/co_queue.hpp"
 
 #include <array>
-#include <coroutine>
+#include <cstddef>
+#include <exception>
 #include <memory>
 #include <stop_token>
-#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -20,7 +20,6 @@
 #include "holdfast/queue/waiting_queue.hpp"
 
 #include "support/catch.hpp"
-#include "support/sleepers.hpp"
 
 namespace {
 
@@ -319,6 +318,29 @@ TEST_CASE("co_queue: an spsc_queue, whose room is told of in groups, has its pro
   holdfast::spawn(loop, feed(queue, loop, 1000), ended);
   CHECK(holdfast::run(loop, sum(queue, loop)) == 500500);
   CHECK(loop.run_until([&] { return ended.was_run; }));
+}
+
+TEST_CASE("co_queue: several coroutines of one loop are one thread to an spsc_queue", "[co_queue]") {
+  coroutines_on<holdfast::spsc_queue<int, 64>> queue;
+  run_loop loop;
+  std::vector<queue_result> pushed(100, queue_op_status::busy);
+  std::array<mark, 100> ended;
+  for (std::size_t i = 0; i < 100; ++i) {
+    holdfast::spawn(loop, push_one(queue, loop, static_cast<int>(i), pushed[i]), ended[i]);
+  }
+  static_cast<void>(loop.run_ready());
+  CHECK_FALSE(ended[99].was_run);
+  int total = 0;
+  for (int i = 0; i < 100; ++i) {
+    popped got;
+    holdfast::run(loop, pop_one(queue, loop, got));
+    total += got.item;
+  }
+  CHECK(total == 4950);
+  for (std::size_t i = 0; i < 100; ++i) {
+    CHECK(loop.run_until([&] { return ended[i].was_run; }));
+    CHECK(pushed[i]);
+  }
 }
 
 TEST_CASE("co_queue: threads and coroutines wait for items side by side", "[co_queue]") {

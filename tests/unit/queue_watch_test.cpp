@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <span>
 #include <type_traits>
 
 #include "holdfast/queue/mpmc_lockfree_queue.hpp"
@@ -168,4 +169,18 @@ TEST_CASE("watched_queue is closed and drained as the queue in it, and goes into
   int out = 0;
   CHECK(queue.wait_pop(out, forever));
   CHECK(queue.wait_pop(out, forever) == holdfast::queue_op_status::closed);
+  CHECK(queue.queue().refused_pushes() >= 1);
+  CHECK(queue.queue().refused_pops() >= 1);
+  CHECK(queue.queue().high_water() == 1);
+}
+
+TEST_CASE("watched_queue has an spsc_queue tell of all its room, as that one does by itself", "[queue_watch]") {
+  holdfast::watched_queue<spsc_queue<int, 64>> queue;
+  while (queue.try_push(1)) {
+  }
+  int out = 0;
+  REQUIRE(queue.try_pop(out));
+  CHECK_FALSE(queue.try_push(2));  // its room is told of in groups
+  queue.publish_pops();
+  CHECK(queue.try_push(2));
 }

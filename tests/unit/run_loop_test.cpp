@@ -70,6 +70,45 @@ TEST_CASE("run_loop: runs until the condition holds, and no further", "[run_loop
   CHECK(loop.run_until([&] { return text.size() == 2; }));
 }
 
+TEST_CASE("run_loop: a condition that takes something is asked no more when it has it", "[run_loop]") {
+  holdfast::run_loop loop;
+  int there = 1;
+  CHECK(loop.run_until([&] { return there-- == 1; }));
+  CHECK(there == 0);
+}
+
+TEST_CASE("run_loop: a deadline ends it where there is always something to run", "[run_loop]") {
+  struct again : holdfast::runnable {
+    explicit again(holdfast::run_loop& where) noexcept : runnable(post), loop(where) {}
+    static void post(runnable& self) noexcept {
+      auto& me = static_cast<again&>(self);
+      if (++me.times < 1'000'000'000) me.loop.post(me);
+    }
+    holdfast::run_loop& loop;
+    int times = 0;
+  };
+  holdfast::run_loop loop;
+  again forever(loop);
+  loop.post(forever);
+  CHECK_FALSE(loop.run_until([] { return false; }, holdfast::deadline::after(holdfast::steady_clock::now(), 1ms)));
+  CHECK(forever.times >= 1);
+  CHECK(loop.run_until([&] { return forever.times > 1; }));
+  forever.times = 1'000'000'000;
+  CHECK(loop.run_ready() == 1);
+}
+
+TEST_CASE("run_loop: what is left when it is stopped stays, and is run by whoever runs it on", "[run_loop]") {
+  holdfast::run_loop loop;
+  std::vector<int> text;
+  writing one(text, 1);
+  loop.stop();
+  loop.post(one);
+  loop.run();
+  CHECK(text.empty());
+  CHECK(loop.run_ready() == 1);
+  CHECK(text == std::vector{1});
+}
+
 TEST_CASE("run_loop: a deadline ends it where the condition does not", "[run_loop]") {
   holdfast::run_loop loop;
   const auto past = holdfast::deadline::after(holdfast::steady_clock::now(), -1ms);

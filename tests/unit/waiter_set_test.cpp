@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "holdfast/queue/event_sources.hpp"
 #include "holdfast/queue/mpmc_queue.hpp"
 #include "holdfast/queue/waiting_queue.hpp"
+#include "holdfast/time/deadline.hpp"
 
 #include "support/catch.hpp"
 

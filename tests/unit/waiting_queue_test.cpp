@@ -247,6 +247,22 @@ TEST_CASE("waiting_queue: a queue without a close may be busy too, and a waiter 
   CHECK(closed.try_pop(out) == queue_op_status::busy);  // and so not known to be drained
 }
 
+TEST_CASE("waiting_queue: a small item that only moves is waited with as any other", "[waiting_queue]") {
+  struct token {
+    token() = default;
+    token(token&&) = default;
+    token& operator=(token&&) = default;
+    int id = 0;
+  };
+  waiting_queue<spsc_queue<token, 2>> q;
+  token one;
+  one.id = 7;
+  CHECK(q.wait_push(std::move(one), deadline::never()));
+  token out;
+  CHECK(q.wait_pop(out, deadline::never()));
+  CHECK(out.id == 7);
+}
+
 TEST_CASE("waiting_queue: who gives up on a busy slot has another one look", "[waiting_queue]") {
   waiting_queue<held_up> q;
   atomic<bool> there{false};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // co_pop, co_push: a coroutine waits for an item of a queue, or for room in it, and no thread does.
 //
-//   operation                                 caller                progress            allocates   when refused
+//   operation                                 caller                progress            allocates*  when refused
 //   co_await co_pop(queue, out, where)        a coroutine, as one   as Queue's try_     never       closed: closed and drained
 //                                             of Queue's consumers  and waiter_set
 //   co_await co_push(queue, value, where)     as one of its         as above            never       closed. The value is still the
@@ -10,8 +10,10 @@
 //                                                                   locks of            asked for
 //                                                                   std::stop_callback
 //
-// In short: coroutines as the queue's callers | as the queue and waiter_set | never | closed; with a stop token also
-// empty or full
+//   * what `where` does is its own
+//
+// In short: coroutines as the queue's callers | as the queue and waiter_set | never; as the executor | closed; with a stop
+// token also empty or full
 //
 //   waiting_queue<mpmc_queue<job, 1024>, waiter_set<>, waiter_set<>> jobs;
 //   task<> serve(run_loop& loop) {
@@ -29,7 +31,8 @@
 // another operation is mid-way in the slot in turn (busy) they do the same.
 //
 // A suspended coroutine is not destroyed: it lies in the queue's set, or in an executor. Ask for a stop, or close the queue, and
-// have it run to its end. out, value and the queue outlive the wait.
+// have it run to its end, on an executor that goes on until then. out and value outlive the wait; the queue and the executor
+// outlive every call of others on the queue, since who tells a coroutine is still in its push, pop or close when that one goes on.
 //
 // Method: the awaiter is the waiter; it enters the set, looks once more, and only then suspends. Who tells it may be quicker than
 // the suspension: of the two the second one goes on.

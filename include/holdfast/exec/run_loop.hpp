@@ -5,7 +5,7 @@
 //   post         any thread   wait-free where the loop   never       an executor's
 //                             is awake
 //   run_ready    the loop     as what it runs            never       what was there at the call; how many
-//   run_until    the loop     blocking                   never       until the condition holds, looked at between two that it runs;
+//   run_until    the loop     blocking                   never       until the condition holds, asked between two that it runs;
 //                                                                    false: the deadline has passed
 //   run          the loop     blocking                   never       until stop() has been called
 //   stop         any thread   as post                    never       run() returns after what it is at; the rest stays
@@ -13,7 +13,8 @@
 //
 // In short: any thread posts, one runs | wait-free, and wakes it | never | run_until: the deadline has passed
 //
-// It sleeps while there is nothing to run. What is left when it ends is not run: it is whoever posted it that ends it.
+// It sleeps while there is nothing to run. It outlives every post and stop that may still be under way: a thread that posts is
+// not done with the loop when what it posted has run. What is left in it at its end is not run: so run it until all is done.
 //
 // Memory: four lines and an event_count.
 //
@@ -27,6 +28,7 @@
 #include "holdfast/exec/runnable.hpp"
 #include "holdfast/queue/event_count.hpp"
 #include "holdfast/queue/intrusive_mpsc_list.hpp"
+#include "holdfast/time/clock.hpp"
 #include "holdfast/time/deadline.hpp"
 
 namespace holdfast {
@@ -48,12 +50,14 @@ class run_loop {
   }
   template <std::predicate Condition>
   bool run_until(Condition&& holds, deadline until = deadline::never()) {
-    while (!holds()) {
+    for (;;) {
       runnable* next = nullptr;
       if (!news_.wait(until, [&] { return holds() || static_cast<bool>(ready_.try_pop(next)); })) return false;
-      if (next != nullptr) next->run();
+      if (next == nullptr) return true;  // it held, and may have been true but once
+      next->run();
+      // The wait looks before it asks for the time, and there may always be something to run.
+      if (!until.is_never() && until.passed(steady_clock::now())) return holds();
     }
-    return true;
   }
   void run() noexcept {
     // [RL1] acquire, pairs with [RL2]: what whoever stops it has done before
@@ -63,7 +67,7 @@ class run_loop {
     stopped_.store(true, mo::release);  // [RL2] release, pairs with [RL1]: as said there
     news_.notify_all();
   }
-  // For an observer: has it nothing to run?
+  // For an observer: is its thread about to sleep, or asleep? It may have been woken since.
   [[nodiscard]] bool asleep() const noexcept { return news_.sleepers() != 0; }
 
  private:

@@ -7,7 +7,7 @@
 // it is until it has been run, and is handed over once at a time. run() may end its life.
 //
 // An executor is anything with `post(runnable&) noexcept`, which any thread may call, in the middle of a push or a pop: it notes
-// it down and never runs it there. exec/run_loop.hpp is one, and
+// it down and never runs it there. It outlives every call of post. exec/run_loop.hpp is one, and
 // interop/asio_executor.hpp makes one of Boost.Asio's.
 //
 // Proof: unit/run_loop_test.cpp, unit/co_queue_test.cpp.

@@ -16,7 +16,7 @@
 // spawn(), which nobody awaits, it ends the program. Built without exceptions, a body cannot throw.
 //
 // When to use it: where no framework brings a coroutine type; co_queue.hpp works with any. A task that has begun runs to its end
-// before it is destroyed.
+// before it is destroyed; of one that was spawned nothing is left to destroy it by, so its executor goes on until `ended` has run.
 //
 // Method: Baker, "C++ Coroutines: Understanding Symmetric Transfer", 2020, and P1056.
 //
@@ -54,6 +54,7 @@ class task_promise_base {
     };
     return back{caller_};
   }
+  // The promise has the same members without exceptions, for programs that have parts of both kinds.
 #if defined(__cpp_exceptions)
   void unhandled_exception() noexcept {
     thrown_ = std::current_exception();
@@ -68,14 +69,13 @@ class task_promise_base {
   static void rethrow() noexcept {}
 #endif
   void return_to(std::coroutine_handle<> caller) noexcept {
+    HOLDFAST_ASSERT(!caller_);  // a task is awaited once
     caller_ = caller;
   }
 
  private:
-  std::coroutine_handle<> caller_ = std::noop_coroutine();
-#if defined(__cpp_exceptions)
+  std::coroutine_handle<> caller_;
   std::exception_ptr thrown_;
-#endif
 };
 
 template <class T>
@@ -122,8 +122,7 @@ class [[nodiscard]] task {
     struct result : beginning {
       T await_resume() const { return this->frame.promise().take(); }
     };
-    HOLDFAST_ASSERT(frame_ && !frame_.done());  // a task is awaited once
-    return result{frame_};
+    return result{begin_and_keep()};
   }
 
  private:
@@ -141,9 +140,12 @@ class [[nodiscard]] task {
     static void await_resume() noexcept {}
   };
   template <class U>
-  friend task_root<run_loop> task_root_beside(run_loop&, runnable&, task<U>& what);
-  // Begins it, and leaves its result where it is.
-  beginning ended() noexcept { return {frame_}; }
+  friend task_root<run_loop> task_root_that_keeps(run_loop&, runnable&, task<U>& what);
+  // Leaves its result where it is.
+  beginning begin_and_keep() noexcept {
+    HOLDFAST_ASSERT(frame_);  // it has been moved away
+    return {frame_};
+  }
 
   explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
 
@@ -208,8 +210,8 @@ task_root<Where> task_root_of(Where& /*where*/, runnable& /*ended*/, task<void> 
   co_await std::move(what);
 }
 template <class T>
-task_root<run_loop> task_root_beside(run_loop& /*where*/, runnable& /*ended*/, task<T>& what) {
-  co_await what.ended();
+task_root<run_loop> task_root_that_keeps(run_loop& /*where*/, runnable& /*ended*/, task<T>& what) {
+  co_await what.begin_and_keep();
 }
 
 // Has it run on `where`; when it has ended, `ended` is posted there.
@@ -226,7 +228,7 @@ T run(run_loop& loop, task<T> what) {
     bool set = false;
   };
   mark ended;
-  task_root_beside(loop, ended, what).post();
+  task_root_that_keeps(loop, ended, what).post();
   loop.run_until([&ended] { return ended.set; });
   return what.frame_.promise().take();
 }

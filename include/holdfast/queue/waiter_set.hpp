@@ -5,7 +5,7 @@
 //   awaited, notify(n)      any thread   wait-free    never       nobody waits: a seq_cst fence, and a load and a branch for 64
 //                                                                 waiters; else two exchanges and a call for each who is told
 //   notify_all              any thread   wait-free    never       as notify
-//   enter                   a waiter     wait-free    never       two exchanges and a fence
+//   enter                   a waiter     wait-free    never       two exchanges and a fence; more where others enter
 //   leave, vacate           a waiter     wait-free    never       two exchanges, one
 //
 // In short: any thread | wait-free, and calls those it tells | never | more than `Most` wait: the next has to look again itself
@@ -20,7 +20,7 @@
 // still the waiter's until it says vacate() after it. Between enter() and told(), or a leave() that says true, the waiter stays
 // where it is.
 //
-// Who is told first: the set goes round its places, so each is told after at most `Most` - 1 others.
+// Who is told first: the set goes round its places, so that each has its turn; notifiers that meet may take one twice.
 //
 // When to use it: in waiting_queue, for coroutines (exec/co_queue.hpp does the rest), or for state machines of one's own. For
 // threads take event_count, where waiting costs more and telling nobody nothing; for both on the same side, event_sources.
@@ -103,7 +103,7 @@ class waiter_set {
 
   // ---- who waits
 
-  // Its place, or none where all are taken: then it is not told, and looks again by itself.
+  // Its place, or none where all are taken, or were when it looked: then it is not told, and looks again by itself.
   [[nodiscard]] std::optional<std::size_t> enter(waiter& who) noexcept {
     for (std::size_t at = 0; at < groups; ++at) {
       group& among = groups_[at];

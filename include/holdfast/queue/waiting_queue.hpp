@@ -16,14 +16,16 @@
 // In short: as the queue in it | as that queue, and wakes who sleeps; `wait_` sleeps until a deadline | never | full
 // or empty: the deadline has passed; closed
 //
-// Nobody waits, nothing is paid but two loads and branches a call: no exchange, no system call. wait_push and wait_pop look
+// Nobody waits, nothing is paid but two loads and branches a call: no exchange, no system call (with a waiter_set a fence).
+// wait_push and wait_pop look
 // first, then pause or give way and look for a while, then sleep. A deadline that has passed makes them try and not wait. Each
 // may be given a std::stop_token as well; a stop ends the wait, and takes the locks of std::stop_callback.
 //
 // close(): pushes are refused from then on, who waits to push is told, pops drain what is there and then are told closed. Where
 // Queue can be closed (mpmc_queue, mpmc_lockfree_queue) that is its own close, and anybody may call it at any time. Where it
-// cannot (spsc_queue, the bridges of interop/), it is called when no push is under way: by the one producer, or by the last of
-// several, who know of each other's end (a count down with acq_rel, say). An item pushed beside it could be left behind.
+// cannot (spsc_queue, the bridges of interop/), it is called when no push is under way, one that waits included: by the one
+// producer, or by the last of several, who know of each other's end (a count down with acq_rel, say). An item pushed beside it
+// could be left behind. (Coroutines that wait to push on the loop of the one that closes are told, and may wait.)
 //
 // Busy: where another operation is mid-way in the slot in turn (queue_result.hpp) a waiting call neither sleeps, since a change
 // could escape it, nor gives up: it gives its processor away, ever longer, to 1 ms, until the other one is through or the
@@ -31,12 +33,13 @@
 // it refused by chance, a thread could sleep beside an item.
 //
 // Items, Room: what is told of a new item, and of new room. event_count has threads sleep; event_fd, on the side of a thread with
-// a loop of its own, makes a descriptor readable; silent, nothing: a side on which nobody ever waits saves its load.
+// a loop of its own, makes a descriptor readable; waiter_set calls back who waits without a thread, coroutines
+// (exec/co_queue.hpp); event_sources is two of these; silent, nothing: a side on which nobody ever waits saves its load.
 //
 // When to use it: between threads that may sleep when there is nothing to do. Where latency counts and a core is to spare,
 // poll try_pop instead: a sleeping consumer costs tens of microseconds.
 //
-// Memory: Queue, and a line for each of the two.
+// Memory: Queue, and the two on lines of their own.
 //
 // Method: queue/event_count.hpp. Before it wakes a producer an spsc_queue tells of all room that it has, not in groups.
 //
@@ -171,6 +174,8 @@ class waiting_queue {
   }
   [[nodiscard]] std::size_t size_approx() const noexcept { return queue_.size_approx(); }
   [[nodiscard]] std::size_t capacity() const noexcept { return queue_.capacity(); }
+  // What it holds has to say besides: the counts of a watched one, say.
+  [[nodiscard]] const Queue& queue() const noexcept { return queue_; }
   // For a loop of one's own: what is told of new items and of new room.
   [[nodiscard]] Items& items() noexcept { return items_; }
   [[nodiscard]] Room& room() noexcept { return room_; }
@@ -180,7 +185,8 @@ class waiting_queue {
 
   // An item that a register holds is handed to the wait as a copy: the address of the caller's variable, taken for that, would
   // keep it in memory where nobody waits as well.
-  static constexpr bool in_a_register = std::is_trivial_v<value_type> && sizeof(value_type) <= sizeof(void*);
+  static constexpr bool in_a_register = std::is_trivial_v<value_type> && std::is_copy_constructible_v<value_type> &&
+                                        std::is_copy_assignable_v<value_type> && sizeof(value_type) <= sizeof(void*);
 
   // A queue that can be closed answers for itself, why included. Of one that says yes or no, this says why.
   template <class Value>

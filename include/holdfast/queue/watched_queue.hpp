@@ -15,7 +15,8 @@
 // pops that were quicker are not in it, and with several producers it is as exact as that queue's size_approx().
 //
 // When to use it: to size a queue, and to see in a gauge which side is the slower one. An spsc_queue does it with less by
-// itself (its parameter `watched`). A waiting_queue goes around it, not in it; a wait counts each look that finds nothing.
+// itself (its parameter `watched`). A waiting_queue goes around it, and gives it back as queue(); a wait counts each look that
+// finds nothing.
 //
 // Memory: the queue, and a line for each end.
 //
@@ -79,6 +80,8 @@ class watched_queue {
     if (count == 0 && !out.empty()) pops_.refused();
     return count;
   }
+  void publish_pops() noexcept requires requires(Queue& queue) { queue.publish_pops(); }
+  { queue_.publish_pops(); }
 
   // ---- anyone
 

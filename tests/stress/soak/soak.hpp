@@ -87,5 +87,6 @@ void play_log(run& r);
 void play_metrics(run& r);
 void play_queue(run& r);
 void play_ring(run& r);
+void play_waiting(run& r);
 
 }  // namespace soak

@@ -14,8 +14,9 @@
 
 namespace {
 
-constexpr std::array<soak::suite, 9> suites{{
+constexpr std::array<soak::suite, 10> suites{{
     {"queue", "an item pushed, or popped; items of a batch are also counted as batched", soak::play_queue},
+    {"waiting", "an item pushed, or popped, by a thread that may sleep for it or by a coroutine", soak::play_waiting},
     {"ring", "a record written, or read", soak::play_ring},
     {"broadcast", "a record written, or a look for one", soak::play_broadcast},
     {"breaker", "an admission, refused or not, a report, or a permit dropped", soak::play_breaker},
