@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define UNPOISON_STACKS
@@ -18,7 +19,10 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-#if !defined(HOLDFAST_MODEL_PORTABLE_FIBERS)
+#if !defined(__x86_64__) || defined(HOLDFAST_MODEL_UCONTEXT)
+#define PORTABLE_FIBERS
+#include <ucontext.h>
+#else
 // Saves what the System V ABI lets a callee not change; swapcontext would also make a system call each time.
 extern "C" void holdfast_model_switch(void** from, void* to);
 asm(R"(
@@ -48,7 +52,13 @@ holdfast_model_switch:
 namespace holdfast_model {
 namespace {
 constexpr std::size_t guard_bytes = 4096;
+#if defined(PORTABLE_FIBERS)
+constexpr std::size_t context_bytes = (2 * sizeof(ucontext_t) + 63) / 64 * 64;
+ucontext_t* context_at(void* place) {
+  return static_cast<ucontext_t*>(place);
 }
+#endif
+}  // namespace
 
 fiber::~fiber() {
   if (stack_ != nullptr) ::munmap(stack_ - guard_bytes, stack_bytes + guard_bytes);
@@ -67,12 +77,15 @@ void fiber::make(void (*entry)()) {
 #if defined(UNPOISON_STACKS)
   __asan_unpoison_memory_region(stack_, stack_bytes);
 #endif
-#if defined(HOLDFAST_MODEL_PORTABLE_FIBERS)
-  ::getcontext(&own_);
-  own_.uc_stack.ss_sp = stack_;
-  own_.uc_stack.ss_size = stack_bytes;
-  own_.uc_link = nullptr;
-  ::makecontext(&own_, entry, 0);
+#if defined(PORTABLE_FIBERS)
+  own_ = ::new (static_cast<void*>(stack_)) ucontext_t{};
+  owner_ = ::new (static_cast<void*>(stack_ + sizeof(ucontext_t))) ucontext_t{};
+  ucontext_t* const own = context_at(own_);
+  ::getcontext(own);
+  own->uc_stack.ss_sp = stack_ + context_bytes;
+  own->uc_stack.ss_size = stack_bytes - context_bytes;
+  own->uc_link = nullptr;
+  ::makecontext(own, entry, 0);
 #else
   auto** top = reinterpret_cast<void**>(stack_ + stack_bytes);
   *--top = nullptr;  // where entry would return to; also what makes its stack aligned as the ABI wants
@@ -83,16 +96,16 @@ void fiber::make(void (*entry)()) {
 }
 
 void fiber::enter() {
-#if defined(HOLDFAST_MODEL_PORTABLE_FIBERS)
-  ::swapcontext(&owner_, &own_);
+#if defined(PORTABLE_FIBERS)
+  ::swapcontext(context_at(owner_), context_at(own_));
 #else
   holdfast_model_switch(&owner_, own_);
 #endif
 }
 
 void fiber::leave() {
-#if defined(HOLDFAST_MODEL_PORTABLE_FIBERS)
-  ::swapcontext(&own_, &owner_);
+#if defined(PORTABLE_FIBERS)
+  ::swapcontext(context_at(own_), context_at(owner_));
 #else
   holdfast_model_switch(&own_, owner_);
 #endif

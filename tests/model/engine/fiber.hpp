@@ -6,11 +6,6 @@
 
 #include <cstddef>
 
-#if !defined(__x86_64__) || defined(HOLDFAST_MODEL_UCONTEXT)
-#define HOLDFAST_MODEL_PORTABLE_FIBERS
-#include <ucontext.h>
-#endif
-
 namespace holdfast_model {
 
 class fiber {
@@ -31,13 +26,9 @@ class fiber {
 
  private:
   std::byte* stack_ = nullptr;  // a guard page below it
-#if defined(HOLDFAST_MODEL_PORTABLE_FIBERS)
-  ucontext_t own_{};
-  ucontext_t owner_{};
-#else
+  // Where each of the two goes on: a stack pointer, or, with ucontext, a context at the low end of the stack.
   void* own_ = nullptr;
   void* owner_ = nullptr;
-#endif
 };
 
 }  // namespace holdfast_model
