@@ -521,8 +521,8 @@ def lint(name):
             "--extra-arg=-Wno-unknown-warning-option"]
     found = in_parallel(course, [(u, [*tidy, u]) for u in units], log, "clang-tidy")
     course.end("done" if not found else "FAILED")
-    for name, text in (wrong + found)[:10]:
-        print(f"{name}:")
+    for what, text in (wrong + found)[:10]:
+        print(f"{what}:")
         tail([line for line in text.split("\n") if line.strip() and "warnings generated" not in line], 25)
     good = not wrong and not found
     summary(f"check {name}: {clock(time.monotonic() - course.start)}",

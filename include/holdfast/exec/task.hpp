@@ -207,7 +207,7 @@ class task_root {
 
 template <executor Where>
 task_root<Where> task_root_of(Where& /*where*/, runnable& /*ended*/, task<void> what) {
-  co_await std::move(what);
+  co_await std::move(what);  // NOLINT(bugprone-use-after-move): clang-tidy 14 sees the operand of co_await twice
 }
 template <class T>
 task_root<run_loop> task_root_that_keeps(run_loop& /*where*/, runnable& /*ended*/, task<T>& what) {
