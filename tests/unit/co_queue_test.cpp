@@ -2,9 +2,11 @@
 #include "holdfast/exec/co_queue.hpp"
 
 #include <array>
+#include <coroutine>
 #include <cstddef>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <thread>
 #include <utility>
@@ -300,6 +302,43 @@ TEST_CASE("co_queue: stopped while another operation is mid-way, it says so as e
   CHECK(other == queue_op_status::success);
   CHECK(loop.run_ready() == 1);
   CHECK(elsewhere.run_ready() == 1);
+}
+
+TEST_CASE("co_queue: what comes while it finds no place is taken at once", "[co_queue]") {
+  waiter_set<64, 1> events;
+  struct nobody : holdfast::waiter {
+    nobody() noexcept : waiter([](waiter&) noexcept {}) {}
+  } other;
+  const std::optional<std::size_t> place = events.enter(other);
+  REQUIRE(place);
+  run_loop loop;
+  script answers{{queue_op_status::empty, queue_op_status::success}};
+  auto look = [&answers]() noexcept { return answers(); };
+  auto waits = holdfast::co_attempt(events, loop, queue_op_status::empty, {}, look);
+  CHECK_FALSE(waits.await_ready());
+  CHECK_FALSE(waits.await_suspend(std::noop_coroutine()));
+  CHECK(waits.await_resume());
+  CHECK(loop.run_ready() == 0);
+  CHECK(events.leave(*place));
+}
+
+TEST_CASE("co_queue: told while another operation is mid-way, it looks when its loop comes to it", "[co_queue]") {
+  waiter_set<> events;
+  run_loop loop;
+  int looks = 0;
+  bool through = false;
+  auto look = [&]() noexcept -> queue_result {
+    if (++looks == 1) return queue_op_status::empty;
+    if (looks == 2) events.notify(1);  // it has entered, and is told
+    return through ? queue_op_status::success : queue_op_status::busy;
+  };
+  auto waits = holdfast::co_attempt(events, loop, queue_op_status::empty, {}, look);
+  CHECK_FALSE(waits.await_ready());
+  CHECK(waits.await_suspend(std::noop_coroutine()));
+  through = true;
+  CHECK(loop.run_ready() == 1);
+  CHECK(waits.await_resume());
+  CHECK_FALSE(events.awaited());
 }
 
 TEST_CASE("co_queue: both sides on one loop, and nothing is lost", "[co_queue]") {

@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <thread>
 #include <vector>
 
+#include "holdfast/core/atomic.hpp"
 #include "holdfast/queue/event_count.hpp"
 #include "holdfast/queue/event_sources.hpp"
 #include "holdfast/queue/mpmc_queue.hpp"
@@ -14,6 +16,7 @@
 #include "holdfast/time/deadline.hpp"
 
 #include "support/catch.hpp"
+#include "support/patience.hpp"
 
 namespace {
 
@@ -88,8 +91,9 @@ TEST_CASE("waiter_set: the round goes on where it was, so that nobody is passed 
   CHECK(times_of(all) == std::vector{5, 5, 5});
 }
 
-TEST_CASE("waiter_set: where all places are taken the next is not let in, until one is free again", "[waiter_set]") {
-  holdfast::waiter_set<64, 2> set;
+TEMPLATE_TEST_CASE("waiter_set: where all places are taken the next is not let in, until one is free again",
+                   "[waiter_set]", (holdfast::waiter_set<64, 2>), (holdfast::waiter_set<128, 2>)) {
+  TestType set;
   std::array<noting, 3> all;
   const std::optional<std::size_t> first = set.enter(all[0]);
   REQUIRE(first);
@@ -139,6 +143,18 @@ TEST_CASE("event_sources: each side is told, and either counts as awaited", "[wa
   CHECK(both.enter(one));
   both.notify_all();
   CHECK(one.times == 2);
+}
+
+TEST_CASE("event_sources: a thread that sleeps is awaited as a waiter is", "[waiter_set]") {
+  holdfast::event_sources<holdfast::event_count, holdfast::waiter_set<>> both;
+  holdfast::atomic<bool> there{false};
+  std::thread sleeper(
+      [&] { CHECK(both.wait(holdfast::deadline::never(), [&] { return there.load(holdfast::mo::acquire); })); });
+  for (test_support::patience waiting; !both.awaited();) REQUIRE(waiting.wait());
+  there.store(true, holdfast::mo::release);
+  both.notify(1);
+  sleeper.join();
+  CHECK_FALSE(both.awaited());
 }
 
 TEST_CASE("waiter_set: a waiting_queue tells those who wait for items, for room, and of its end", "[waiter_set]") {
