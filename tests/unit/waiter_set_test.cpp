@@ -148,12 +148,14 @@ TEST_CASE("event_sources: each side is told, and either counts as awaited", "[wa
 TEST_CASE("event_sources: a thread that sleeps is awaited as a waiter is", "[waiter_set]") {
   holdfast::event_sources<holdfast::event_count, holdfast::waiter_set<>> both;
   holdfast::atomic<bool> there{false};
+  bool found = false;
   std::thread sleeper(
-      [&] { CHECK(both.wait(holdfast::deadline::never(), [&] { return there.load(holdfast::mo::acquire); })); });
+      [&] { found = both.wait(holdfast::deadline::never(), [&] { return there.load(holdfast::mo::acquire); }); });
   for (test_support::patience waiting; !both.awaited();) REQUIRE(waiting.wait());
   there.store(true, holdfast::mo::release);
   both.notify(1);
   sleeper.join();
+  CHECK(found);
   CHECK_FALSE(both.awaited());
 }
 

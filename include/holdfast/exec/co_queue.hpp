@@ -125,13 +125,18 @@ class [[nodiscard]] co_attempt : waiter, runnable {
       phase_.store(phase::looking, mo::relaxed);  // init: nobody else knows of this round yet
       place_.set(events_.enter(*this));
       settled_.set(settled());
-      if (!place_.get()) return !settled_.get() && looks_by_itself();
+      if (!place_.get()) {
+        if (settled_.get()) return false;
+        look_by_itself();
+        return true;
+      }
       if (settled_.get()) {
         if (events_.leave(*place_.get())) return false;
         events_.notify(1);  // told of what it will not look for any more: somebody else does
       } else if (answer_ == queue_op_status::busy && events_.leave(*place_.get())) {
         place_.set(std::nullopt);
-        return looks_by_itself();
+        look_by_itself();
+        return true;
       }
       phase expected = phase::looking;
       // [CQ1] release, pairs with [CQ2]: the caller, and what is known of this round. On failure
@@ -141,10 +146,9 @@ class [[nodiscard]] co_attempt : waiter, runnable {
       if (settled_.get()) return false;
     }
   }
-  bool looks_by_itself() noexcept {
+  void look_by_itself() noexcept {
     phase_.store(phase::suspended, mo::relaxed);  // own: the executor hands it on
     where_.post(*this);
-    return true;
   }
 
   static void told_so(waiter& self) noexcept {
