@@ -20,12 +20,6 @@ namespace {
 
 using queue = waiting_queue<mpmc_queue<int, 4>, waiter_set<64, 1>, waiter_set<64, 1>>;
 
-struct mark : runnable {
-  mark() noexcept : runnable(set) {}
-  static void set(runnable& self) noexcept { static_cast<mark&>(self).was_run = true; }
-  bool was_run = false;
-};
-
 task<> push_some(queue& to, run_loop& loop, int count) {
   for (int i = 0; i < count; ++i) static_cast<void>(co_await co_push(to, int{i}, loop));
 }
@@ -56,6 +50,6 @@ TEST_CASE("co_pop and co_push allocate nothing, whether they wait or not and whe
     const no_alloc_scope scope("co_pop and co_push");
     loop.run_until([&] { return popped == count; });
   }
-  for (const mark& one : ended) loop.run_until([&one] { return one.was_run; });
+  for (const mark& one : ended) loop.run_until([&one] { return one.was_run(); });
   CHECK(popped == 2 * count);
 }

@@ -25,11 +25,6 @@ namespace {
 using namespace holdfast;
 using namespace holdfast::fuzz;
 
-// Waits for nothing: how far a coroutine is, is asked of the trial.
-struct nobody_asks : runnable {
-  nobody_asks() noexcept : runnable([](runnable&) noexcept {}) {}
-};
-
 // `Places`: fewer than coroutines may wait, or enough for all.
 template <class Inner, std::size_t Places>
 class trial {
@@ -72,7 +67,7 @@ class trial {
   [[nodiscard]] std::size_t waiting() const { return popping_ + pushing_; }
 
   void begin(task<> one) {
-    ends_.push_back(std::make_unique<nobody_asks>());
+    ends_.push_back(std::make_unique<mark>());
     spawn(loop_, std::move(one), *ends_.back());
   }
   task<> co_pop_one(std::size_t by) {
@@ -134,7 +129,7 @@ class trial {
   queue_type queue_;
   run_loop loop_;
   std::array<std::stop_source, 3> stops_;
-  std::vector<std::unique_ptr<nobody_asks>> ends_;
+  std::vector<std::unique_ptr<mark>> ends_;
   std::deque<std::uint32_t> oracle_;
   std::size_t popping_ = 0;
   std::size_t pushing_ = 0;

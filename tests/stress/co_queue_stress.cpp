@@ -36,12 +36,6 @@ struct totals {
   }
 };
 
-struct mark : runnable {
-  mark() noexcept : runnable(set) {}
-  static void set(runnable& self) noexcept { static_cast<mark&>(self).was_run = true; }
-  bool was_run = false;
-};
-
 template <class Queue>
 task<> push_range(Queue& queue, run_loop& loop, std::uint64_t begin, std::uint64_t end, atomic<unsigned>& pushing) {
   for (std::uint64_t i = begin; i < end; ++i) {
@@ -66,7 +60,7 @@ void there_and_over(unsigned producers, unsigned consumers, unsigned sleeping_th
   const auto in_a_loop = [](run_loop& loop, unsigned count, auto begin) {
     std::vector<mark> ended(count);
     for (unsigned i = 0; i < count; ++i) spawn(loop, begin(loop, i), ended[i]);
-    for (mark& one : ended) loop.run_until([&one] { return one.was_run; });
+    for (mark& one : ended) loop.run_until([&one] { return one.was_run(); });
   };
   std::vector<std::thread> threads;
   threads.emplace_back([&] {
@@ -137,7 +131,7 @@ TEST_CASE("co_queue: stops from another thread, at any moment", "[co_queue]") {
     std::array<mark, 3> ended;
     spawn(loop, stopped::pop(q, loop, out, over, guards, current), ended[0]);
     for (std::size_t i = 1; i < ended.size(); ++i) spawn(loop, pop_all(q, loop, out), ended[i]);
-    for (const mark& one : ended) loop.run_until([&one] { return one.was_run; });
+    for (const mark& one : ended) loop.run_until([&one] { return one.was_run(); });
   });
   std::thread stops([&] {
     while (!over.load(mo::acquire)) {  // [3] acquire, pairs with [2]

@@ -27,6 +27,7 @@ namespace {
 
 using holdfast::co_pop;
 using holdfast::co_push;
+using holdfast::mark;
 using holdfast::queue_op_status;
 using holdfast::queue_result;
 using holdfast::run_loop;
@@ -36,12 +37,6 @@ using holdfast::waiter_set;
 template <class Queue>
 using coroutines_on = holdfast::waiting_queue<Queue, waiter_set<>, waiter_set<>>;
 using shared_queue = coroutines_on<holdfast::mpmc_queue<int, 4>>;
-
-struct mark : holdfast::runnable {
-  mark() noexcept : runnable(set) {}
-  static void set(runnable& self) noexcept { static_cast<mark&>(self).was_run = true; }
-  bool was_run = false;
-};
 
 struct popped {
   queue_result answer = queue_op_status::busy;  // which none of them answers with
@@ -103,7 +98,7 @@ TEST_CASE("co_queue: a coroutine waits for an item, and is resumed by its execut
   CHECK(got.answer == queue_op_status::success);
   CHECK(got.item == 3);
   CHECK(loop.run_ready() == 1);
-  CHECK(ended.was_run);
+  CHECK(ended.was_run());
 }
 
 TEST_CASE("co_queue: told in vain, it is not resumed and waits on", "[co_queue]") {
@@ -238,7 +233,7 @@ TEST_CASE("co_queue: more coroutines than the set has places take turns, and eac
   for (int i = 0; i < 3; ++i) static_cast<void>(loop.run_ready());
   int total = 0;
   for (std::size_t i = 0; i < 4; ++i) {
-    CHECK(ended[i].was_run);
+    CHECK(ended[i].was_run());
     total += got[i].item;
   }
   CHECK(total == 10);
@@ -341,22 +336,15 @@ TEST_CASE("co_queue: told while another operation is mid-way, it looks when its 
   CHECK_FALSE(events.awaited());
 }
 
-TEST_CASE("co_queue: both sides on one loop, and nothing is lost", "[co_queue]") {
-  shared_queue queue;
+// The room of an spsc_queue is told of in groups.
+TEMPLATE_TEST_CASE("co_queue: both sides on one loop, and nothing is lost", "[co_queue]", shared_queue,
+                   (coroutines_on<holdfast::spsc_queue<int, 64>>)) {
+  TestType queue;
   run_loop loop;
   mark ended;
   holdfast::spawn(loop, feed(queue, loop, 1000), ended);
   CHECK(holdfast::run(loop, sum(queue, loop)) == 500500);
-  CHECK(loop.run_until([&] { return ended.was_run; }));
-}
-
-TEST_CASE("co_queue: an spsc_queue, whose room is told of in groups, has its producer wait and be told", "[co_queue]") {
-  coroutines_on<holdfast::spsc_queue<int, 64>> queue;
-  run_loop loop;
-  mark ended;
-  holdfast::spawn(loop, feed(queue, loop, 1000), ended);
-  CHECK(holdfast::run(loop, sum(queue, loop)) == 500500);
-  CHECK(loop.run_until([&] { return ended.was_run; }));
+  CHECK(loop.run_until([&] { return ended.was_run(); }));
 }
 
 TEST_CASE("co_queue: several coroutines of one loop are one thread to an spsc_queue", "[co_queue]") {
@@ -368,7 +356,7 @@ TEST_CASE("co_queue: several coroutines of one loop are one thread to an spsc_qu
     holdfast::spawn(loop, push_one(queue, loop, static_cast<int>(i), pushed[i]), ended[i]);
   }
   static_cast<void>(loop.run_ready());
-  CHECK_FALSE(ended[99].was_run);
+  CHECK_FALSE(ended[99].was_run());
   int total = 0;
   for (int i = 0; i < 100; ++i) {
     popped got;
@@ -377,7 +365,7 @@ TEST_CASE("co_queue: several coroutines of one loop are one thread to an spsc_qu
   }
   CHECK(total == 4950);
   for (std::size_t i = 0; i < 100; ++i) {
-    CHECK(loop.run_until([&] { return ended[i].was_run; }));
+    CHECK(loop.run_until([&] { return ended[i].was_run(); }));
     CHECK(pushed[i]);
   }
 }
@@ -395,5 +383,5 @@ TEST_CASE("co_queue: threads and coroutines wait for items side by side", "[co_q
   const int by_coroutine = holdfast::run(loop, sum(queue, loop));
   other.join();
   CHECK(by_thread + by_coroutine == 500500);
-  CHECK(loop.run_until([&] { return ended.was_run; }));
+  CHECK(loop.run_until([&] { return ended.was_run(); }));
 }

@@ -11,14 +11,9 @@
 
 namespace {
 
+using holdfast::mark;
 using holdfast::run_loop;
 using holdfast::task;
-
-struct mark : holdfast::runnable {
-  mark() noexcept : runnable(set) {}
-  static void set(runnable& self) noexcept { static_cast<mark&>(self).was_run = true; }
-  bool was_run = false;
-};
 
 task<int> number(int n) {
   co_return n;
@@ -84,9 +79,9 @@ TEST_CASE("task: spawned, it runs when the loop does; then the mark is run, and 
   CHECK_FALSE(begun);
   CHECK(loop.run_ready() == 1);
   CHECK(begun);
-  CHECK_FALSE(ended.was_run);
+  CHECK_FALSE(ended.was_run());
   CHECK(loop.run_ready() == 1);
-  CHECK(ended.was_run);
+  CHECK(ended.was_run());
   mark other;
   holdfast::spawn(loop, keep(std::make_unique<test_support::counted>(1)), other);
   CHECK(loop.run_ready() == 1);

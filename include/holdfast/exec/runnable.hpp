@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// runnable, executor: something that is to be run once, and what runs it.
+// runnable, mark, executor: something that is to be run once, one that knows that it was, and what runs it.
 //
 // In short: whoever waits owns it | as the executor | never | -
 //
@@ -29,6 +29,17 @@ class runnable : public mpsc_hook {
 
  private:
   const call what_;
+};
+
+// Knows that it was run, and does nothing else: for an end that is looked at on the thread that runs it.
+class mark : public runnable {
+ public:
+  mark() noexcept : runnable(note) {}
+  [[nodiscard]] bool was_run() const noexcept { return was_run_; }
+
+ private:
+  static void note(runnable& self) noexcept { static_cast<mark&>(self).was_run_ = true; }
+  bool was_run_ = false;
 };
 
 template <class E>

@@ -107,7 +107,6 @@ template <class T>
 class [[nodiscard]] task {
  public:
   using promise_type = task_promise<T>;
-  using value_type = T;
 
   task(task&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
   task& operator=(task&& other) noexcept {
@@ -223,13 +222,9 @@ void spawn(Where& where, task<void> what, runnable& ended) {
 // Runs the loop until it has ended; what it returns.
 template <class T>
 T run(run_loop& loop, task<T> what) {
-  struct mark : runnable {
-    mark() noexcept : runnable([](runnable& self) noexcept { static_cast<mark&>(self).set = true; }) {}
-    bool set = false;
-  };
   mark ended;
   task_root_that_keeps(loop, ended, what).post();
-  loop.run_until([&ended] { return ended.set; });
+  loop.run_until([&ended] { return ended.was_run(); });
   return what.frame_.promise().take();
 }
 

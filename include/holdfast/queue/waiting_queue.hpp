@@ -17,9 +17,9 @@
 // or empty: the deadline has passed; closed
 //
 // Nobody waits, nothing is paid but two loads and branches a call: no exchange, no system call (with a waiter_set a fence).
-// wait_push and wait_pop look
-// first, then pause or give way and look for a while, then sleep. A deadline that has passed makes them try and not wait. Each
-// may be given a std::stop_token as well; a stop ends the wait, and takes the locks of std::stop_callback.
+// wait_push and wait_pop look first, then pause or give way and look for a while, then sleep. A deadline that has passed makes
+// them try and not wait. Each may be given a std::stop_token as well; a stop ends the wait, and takes the locks of
+// std::stop_callback.
 //
 // close(): pushes are refused from then on, who waits to push is told, pops drain what is there and then are told closed. Where
 // Queue can be closed (mpmc_queue, mpmc_lockfree_queue) that is its own close, and anybody may call it at any time. Where it

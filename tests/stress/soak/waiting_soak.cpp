@@ -27,6 +27,7 @@ namespace soak {
 namespace {
 
 using holdfast::deadline;
+using holdfast::mark;
 using holdfast::run_loop;
 using holdfast::task;
 
@@ -75,11 +76,6 @@ class traffic {
   }
 
  private:
-  struct mark : holdfast::runnable {
-    mark() noexcept : runnable([](runnable& self) noexcept { static_cast<mark&>(self).was_run = true; }) {}
-    bool was_run = false;
-  };
-
   // Threads one by one, or one thread with a coroutine for each.
   template <class Thread, class Coroutine>
   void add(std::vector<std::function<void()>>& bodies, manner how, Thread thread, Coroutine coroutine) {
@@ -91,7 +87,7 @@ class traffic {
     bodies.emplace_back([coroutine, &loop] {
       std::array<mark, sides> ended;
       for (unsigned i = 0; i < sides; ++i) spawn(loop, coroutine(loop, i), ended[i]);
-      for (const mark& one : ended) loop.run_until([&one] { return one.was_run; });
+      for (const mark& one : ended) loop.run_until([&one] { return one.was_run(); });
     });
   }
 
