@@ -142,7 +142,7 @@ int send_lines(const std::string& path, std::span<std::byte> region) {
   };
   const bool all = read_lines(path, [&](std::string&& line) { return send(line, a_line); });
   if (!all) return 2;
-  return send({}, the_end) ? 0 : 4;
+  return send("", the_end) ? 0 : 4;
 }
 
 // What came through the ring until its end; false: the other process died before.
