@@ -8,6 +8,7 @@
 
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/policy/breaker_rules.hpp"
+#include "holdfast/queue/fan_in.hpp"
 #include "holdfast/queue/mpmc_queue.hpp"
 
 #include "breaker_part.hpp"
@@ -15,6 +16,7 @@
 #include "budget_part.hpp"
 #include "bulkhead_part.hpp"
 #include "cache_part.hpp"
+#include "fan_in_part.hpp"
 #include "mpmc_part.hpp"
 #include "parts.hpp"
 #include "queue_part.hpp"
@@ -328,6 +330,12 @@ struct racy_broadcast {
   std::array<holdfast::atomic<std::int64_t>, slots> again{};
 };
 
+// Now and then gives up before it has looked at every lane.
+struct hasty_fan_in : holdfast::fan_in<std::int64_t, 1, 2> {
+  bool try_pop(std::int64_t& out) { return !gives_up.now() && fan_in::try_pop(out); }
+  sometimes gives_up{5};
+};
+
 template <class Queue>
 using faulty_queue = queue_part<Queue, 4, 4, queue_calls::single>;
 
@@ -339,6 +347,7 @@ std::span<const window_part> faulty_parts() noexcept {
       window_part{"queue refuses by chance", 1, run_part<faulty_queue<refusing_queue>>},
       window_part{"queue swaps two results", 1, run_part<faulty_queue<swapping_queue>>},
       window_part{"queue publishes too early", 1, run_part<faulty_queue<hasty_queue>>},
+      window_part{"fan_in does not look at every lane", 1, run_part<fan_in_part<hasty_fan_in>>},
       window_part{"mpmc_queue says full or empty for busy", 1, run_part<mpmc_part<hiding_queue, 2>>},
       window_part{"bulkhead looks, then takes", 1, run_part<bulkhead_part<racy_room, 2>>},
       window_part{"budget reads, then writes", 1, run_part<budget_part<racy_budget, 2>>},

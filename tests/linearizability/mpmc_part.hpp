@@ -4,6 +4,7 @@
 // another operation at the same time.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
@@ -25,7 +26,7 @@ class mpmc_part {
   spec renew(holdfast::splitmix64& random, recorder& opening) {
     // Every fourth stands just before its positions wrap.
     queue_.emplace(random() % 4 == 0 ? (~std::uint64_t{0} >> 1U) - random() % 4 : random() % 64);
-    const std::uint64_t before = random() % (Queue::capacity() + 2);
+    const std::uint64_t before = random() % std::min<std::uint64_t>(Queue::capacity() + 2, 4);
     for (std::uint64_t i = 0; i < before; ++i) opening.note(push_one(Threads));
     return spec();
   }
@@ -34,9 +35,9 @@ class mpmc_part {
     for (int i = 0; i < 4; ++i) {
       const std::uint64_t bits = random();
       if (may_push(thread) && (bits & 1U) == 0) {
-        if (bits >> 8U & 15U) {
+        if (!closable || (bits >> 8U & 15U) != 0) {
           made.record(clock, [&] { return push_one(thread); });
-        } else {
+        } else if constexpr (closable) {
           made.record(clock, [&] {
             queue_->close();
             return spec::close();
@@ -57,6 +58,7 @@ class mpmc_part {
   }
 
  private:
+  static constexpr bool closable = requires(Queue & queue) { queue.close(); };
   // With one thread on a side it is the first one that pushes, and the last one that pops.
   static bool may_push(unsigned thread) { return Queue::producers == holdfast::callers::many || thread == 0; }
   static bool may_pop(unsigned thread) { return Queue::consumers == holdfast::callers::many || thread == Threads - 1; }

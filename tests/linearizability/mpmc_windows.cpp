@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Windows of the queues between many threads: one slot, and the smallest ring, in each form. Three threads on two cores
-// meet by yielding, which is slow: they get a small share.
+// Windows of the queues between many threads: one slot, and the smallest ring, in each form; of the list of users' nodes; and
+// of queues whose callers wait. Three threads on two cores meet by yielding, and those that wait may sleep, which is slow: they
+// get a small share.
 #include <array>
 #include <cstdint>
 
@@ -9,6 +10,7 @@
 
 #include "mpmc_part.hpp"
 #include "parts.hpp"
+#include "queue_forms.hpp"
 
 namespace holdfast_lin {
 namespace {
@@ -18,6 +20,11 @@ constexpr auto many = run_part<mpmc_part<holdfast::mpmc_queue<std::int64_t, Capa
 template <std::size_t Capacity, unsigned Threads>
 constexpr auto lockfree =
     run_part<mpmc_part<holdfast::mpmc_lockfree_queue<std::int64_t, Capacity>, Threads, refusals::while_overlapped>>;
+template <unsigned Threads>
+constexpr auto list = run_part<mpmc_part<list_form<Threads>, Threads>>;
+// Busy until the deadline has passed is told as full or empty.
+template <class Queue, unsigned Threads>
+constexpr auto waiting = run_part<mpmc_part<waiting_form<Queue>, Threads, refusals::while_overlapped>>;
 }  // namespace
 
 std::span<const window_part> mpmc_parts() noexcept {
@@ -30,6 +37,12 @@ std::span<const window_part> mpmc_parts() noexcept {
       window_part{"mpmc_lockfree_queue/2 x3", 5, lockfree<2, 3>},
       window_part{"mpsc_queue/2", 25, run_part<mpmc_part<holdfast::mpsc_queue<std::int64_t, 2>, 2>>},
       window_part{"spmc_queue/2", 25, run_part<mpmc_part<holdfast::spmc_queue<std::int64_t, 2>, 2>>},
+      window_part{"intrusive_mpsc_list", 15, list<2>},
+      window_part{"intrusive_mpsc_list x3", 5, list<3>},
+      window_part{"waiting_queue over mpmc_queue/1", 2, waiting<holdfast::mpmc_queue<std::int64_t, 1>, 2>},
+      window_part{"waiting_queue over mpmc_queue/2 x3", 1, waiting<holdfast::mpmc_queue<std::int64_t, 2>, 3>},
+      window_part{"waiting_queue over mpmc_lockfree_queue/1", 2,
+                  waiting<holdfast::mpmc_lockfree_queue<std::int64_t, 1>, 2>},
   };
   return parts;
 }
