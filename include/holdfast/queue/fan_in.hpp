@@ -64,7 +64,7 @@
 //
 // Proof: model/fan_in_model.cpp (every execution of small cases: lanes that change hands with items in them, turns, refusals,
 // deaths at each step), unit/fan_in_test.cpp, stress/fan_in_stress.cpp,
-// fuzz/fan_in_fuzz.cpp, bench/mpmc_queue_bench.cpp (4p1c).
+// linearizability/queue_windows.cpp, fuzz/fan_in_fuzz.cpp, bench/mpmc_queue_bench.cpp (4p1c).
 #pragma once
 
 #include <algorithm>

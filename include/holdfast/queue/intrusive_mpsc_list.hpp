@@ -45,7 +45,7 @@
 //
 // Proof: model/intrusive_mpsc_list_model.cpp (every execution of small cases: order, refusals, nodes used again, deaths at
 // each step), unit/intrusive_mpsc_list_test.cpp, stress/intrusive_mpsc_list_stress.cpp,
-// fuzz/intrusive_mpsc_list_fuzz.cpp.
+// linearizability/mpmc_windows.cpp, fuzz/intrusive_mpsc_list_fuzz.cpp.
 #pragma once
 
 #include <concepts>

@@ -27,7 +27,7 @@
 //
 // Proof: tests/model/record_ring_model.cpp (every execution of small cases: order, the way round the end, deaths),
 // tests/unit/record_ring_test.cpp (against an oracle, every size at every position),
-// tests/stress/record_ring_stress.cpp (both thread sanitizers), tests/alloc.
+// tests/stress/record_ring_stress.cpp (both thread sanitizers), tests/linearizability/queue_windows.cpp, tests/alloc.
 #pragma once
 
 #include <cstddef>

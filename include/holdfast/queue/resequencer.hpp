@@ -34,7 +34,7 @@
 // are met in an exchange from both sides: who gives leaves `given` and who has just emitted the one before leaves `awaited`,
 // and whoever comes second emits. Taking is Leader/Followers (Schmidt et al., 2000).
 //
-// Proof: model/resequencer_model.cpp, unit/resequencer_test.cpp, stress/resequencer_stress.cpp.
+// Proof: model/resequencer_model.cpp, unit/resequencer_test.cpp, stress/resequencer_stress.cpp, fuzz/resequencer_fuzz.cpp.
 #pragma once
 
 #include <bit>

@@ -56,7 +56,8 @@
 // Proof: tests/model/shared_record_ring_model.cpp (every execution of small cases, deaths and successors among them),
 // tests/unit/shared_record_ring_test.cpp, tests/stress/shared_record_ring_stress.cpp,
 // tests/fault/shared_ring_fault.cpp (kill -9 of either side, with a successor),
-// tests/fuzz/shared_record_ring_fuzz.cpp (any bytes as a region, any change of them), tests/alloc.
+// tests/linearizability/queue_windows.cpp, tests/fuzz/shared_record_ring_fuzz.cpp (any bytes as a region, any change of
+// them), tests/alloc.
 #pragma once
 
 #include <algorithm>

@@ -44,7 +44,7 @@
 // Method: queue/event_count.hpp. Before it wakes a producer an spsc_queue tells of all room that it has, not in groups.
 //
 // Proof: model/waiting_queue_model.cpp (no wake-up is lost: pop, push, close, timeouts), unit/waiting_queue_test.cpp,
-// stress/waiting_stress.cpp, bench/waiting_bench.cpp.
+// stress/waiting_stress.cpp, linearizability/mpmc_windows.cpp, bench/waiting_bench.cpp.
 #pragma once
 
 #include <concepts>
