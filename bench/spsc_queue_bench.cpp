@@ -11,6 +11,7 @@
 #include "holdfast/queue/spsc_queue.hpp"
 
 #include "support/bench.hpp"
+#include "support/shared.hpp"
 
 #if __has_include(<boost/lockfree/spsc_queue.hpp>)
 #define HAS_BOOST 1
@@ -36,6 +37,7 @@
 namespace {
 
 namespace bench = holdfast::bench;
+using bench::shared;
 namespace mo = holdfast::mo;
 
 using word = std::uint64_t;
@@ -117,18 +119,6 @@ struct moodycamel_rwq {
   bool pop(T& value) { return queue.try_dequeue(value); }
 };
 #endif
-
-// What two threads of one sample share; made before they start.
-template <class Contender, std::size_t Count>
-struct shared {
-  static inline std::array<std::unique_ptr<Contender>, Count> queues{};
-  static void make(const benchmark::State&) {
-    for (auto& queue : queues) queue = std::make_unique<Contender>();
-  }
-  static void drop(const benchmark::State&) {
-    for (auto& queue : queues) queue.reset();
-  }
-};
 
 // ---- the cases
 
