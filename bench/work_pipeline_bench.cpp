@@ -9,7 +9,8 @@
 //   floor_one_thread   the three steps one after the other, without threads: more than one core's work is all that threads
 //                      can win
 //
-// A sample takes a number of items through, from the start of the threads to their end, and each must arrive, in order and worked on.
+// A sample takes a number of items through, from the start of the threads to their end; each must arrive, in order and
+// worked on.
 #include <array>
 #include <condition_variable>
 #include <cstddef>
