@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // resequencer: whatever the order in which one thread gives what it has taken, it leaves in the order of the taking, as
 // soon as all before it have been given. What would wait for others is not given yet.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -25,10 +24,9 @@ class trial {
     const std::size_t which = choice >> 2U;  // up to 63
     switch (choice % 4) {
       case 0: take(true); break;
-      case 1: which % 8 == 0 ? take(false) : take(true); break;
+      case 1: take(which % 8 != 0); break;
       default: give(which);
     }
-    expect(order_.waiting() == 0, "nobody waits, where there is nobody else");
   }
   // All that was taken, so that nothing is left to be given; or not, and the resequencer destroys what was given.
   void end(bool all) {
@@ -52,14 +50,13 @@ class trial {
     const std::uint64_t number = *at;
     if (number - emitted_ >= Window) return;  // it would sleep until others have given
     held_.erase(at);
-    const std::uint64_t before = emitted_;
     order_.give(number, T(static_cast<std::uint32_t>(number)), [&](T&& item) {
       expect(number_of(item) == static_cast<std::uint32_t>(emitted_), "in the order of the taking");
       ++emitted_;
     });
     // The row ends at the first number that somebody still holds.
-    const std::uint64_t row = held_.empty() ? next_ : *std::min_element(held_.begin(), held_.end());
-    expect(emitted_ == std::max(before, row), "all before the first that is missing, and nothing behind it");
+    expect(emitted_ == (held_.empty() ? next_ : held_.front()),
+           "all before the first that is missing, and nothing behind it");
   }
 
   resequencer<T, Window> order_;
@@ -88,7 +85,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 0: run<counted, 1>(in, all); break;
     case 1: run<counted, 2>(in, all); break;
     case 2: run<counted, 8>(in, all); break;
-    default: run<std::uint32_t, 64>(in, all);
+    default: run<std::uint32_t, 4>(in, all);
   }
   return 0;
 }

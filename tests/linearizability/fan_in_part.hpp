@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// fan_in_part: windows of a fan_in, a producer in each lane and one consumer. A producer may leave and join again in the
-// middle of a window: it gets its lane back, since all others are taken.
+// fan_in_part: windows of a fan_in, a producer in each lane and one consumer. The first producer may leave and join again in
+// the middle of a window: it gets its lane back, since all others are taken and nobody else leaves.
 #pragma once
 
 #include <array>
@@ -43,7 +43,7 @@ class fan_in_part {
         made.record(clock, [&] { return pop_one(); });
         continue;
       }
-      if (bits % 8 == 0) {
+      if (thread == 0 && bits % 8 == 0) {
         producers_[thread].reset();
         join(thread);
       }
@@ -60,7 +60,7 @@ class fan_in_part {
   }
 
  private:
-  // The lowest free lane is given out first, so in the beginning and with one that is free it is this thread's own.
+  // The lowest free lane is given out first, so it is this thread's own: in the beginning, and where no other one is free.
   void join(unsigned thread) {
     auto got = queue_->join();
     if (!got) std::abort();

@@ -330,8 +330,8 @@ struct racy_broadcast {
   std::array<holdfast::atomic<std::int64_t>, slots> again{};
 };
 
-// Now and then gives up before it has looked at every lane.
-struct hasty_fan_in : holdfast::fan_in<std::int64_t, 1, 2> {
+// Now and then gives up before it has looked at every lane, when some may have something and some may not.
+struct hasty_fan_in : holdfast::fan_in<std::int64_t, 2, 1> {
   bool try_pop(std::int64_t& out) { return !gives_up.now() && fan_in::try_pop(out); }
   sometimes gives_up{5};
 };

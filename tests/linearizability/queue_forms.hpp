@@ -23,8 +23,8 @@
 
 namespace holdfast_lin {
 
-// By operations that wait, one in four of them for long enough to sleep; so a pop may be called before what it gets is pushed,
-// and a push before its room is made.
+// By operations that wait, one in four of a thread's for long enough to sleep; so a pop may be called before what it gets is
+// pushed, and a push before its room is made. What is checked are the answers; that no wake-up is lost is for the model.
 template <class Queue>
 class waiting_form {
  public:
@@ -34,17 +34,22 @@ class waiting_form {
 
   explicit waiting_form(std::uint64_t first) : queue_(first) {}
 
-  holdfast::queue_result try_push(std::int64_t item) { return queue_.wait_push(std::move(item), soon(item)); }
-  holdfast::queue_result try_pop(std::int64_t& out) { return queue_.wait_pop(out, soon(++pops)); }
+  holdfast::queue_result try_push(std::int64_t item) { return queue_.wait_push(std::move(item), soon()); }
+  holdfast::queue_result try_pop(std::int64_t& out) {
+    const holdfast::queue_result answer = queue_.wait_pop(out, soon());
+    // A slot that is busy until the deadline has passed is told as empty, of a closed queue as well.
+    if (answer == holdfast::queue_op_status::empty && queue_.closed()) return holdfast::queue_op_status::busy;
+    return answer;
+  }
   void close() { queue_.close(); }
 
  private:
-  static holdfast::deadline soon(std::int64_t number) noexcept {
-    const holdfast::duration patience = std::chrono::microseconds(number % 4 == 0 ? 50 : 2);
+  static holdfast::deadline soon() noexcept {
+    const holdfast::duration patience = std::chrono::microseconds(++calls % 4 == 0 ? 50 : 2);
     return holdfast::deadline::after(holdfast::steady_clock::now(), patience);
   }
   holdfast::waiting_queue<Queue> queue_;
-  static thread_local inline std::int64_t pops = 0;
+  static thread_local inline unsigned calls = 0;
 };
 
 // Of the numbers that mpmc_part gives out with so many threads. Each has a node for eight of its own at a time.
@@ -80,10 +85,12 @@ class list_form {
   holdfast::intrusive_mpsc_list<node> list_;
 };
 
-// Records of 56 bytes and their 8: the ring takes three, or two where the end of its storage comes among them.
-inline constexpr std::size_t record_form_bytes = 56;
+// Records of 16 bytes and their 8, so that the writer asks for the reader's position at every second one only. The ring takes
+// ten, or fewer where the end of its storage comes among them.
+inline constexpr std::size_t record_form_bytes = 16;
 inline constexpr std::size_t record_form_storage = 256;
-inline constexpr std::size_t record_form_capacity = 2;
+inline constexpr std::size_t record_form_capacity = 8;
+inline constexpr std::size_t record_form_most = 10;
 
 // Both ends of a record, or -1, which nobody pushed.
 inline std::int64_t whole(const holdfast::record_view& got) noexcept {

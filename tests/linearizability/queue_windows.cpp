@@ -14,8 +14,7 @@
 namespace holdfast_lin {
 namespace {
 template <class Form>
-constexpr auto records =
-    run_part<queue_part<Form, record_form_capacity, record_form_capacity + 1, queue_calls::single>>;
+constexpr auto records = run_part<queue_part<Form, record_form_capacity, record_form_most, queue_calls::single>>;
 }  // namespace
 
 std::span<const window_part> queue_parts() noexcept {

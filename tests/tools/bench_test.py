@@ -267,7 +267,7 @@ class Commands(unittest.TestCase):
         result = self.bench("nonsense")
         self.assertEqual(result.returncode, 2)
         self.assertIn("no suite is called 'nonsense'", result.stderr)
-        self.assertIn("queue (spsc_queue, mpmc_queue, waiting, stall)", result.stderr)
+        self.assertIn("queue (spsc_queue, mpmc_queue, record_ring, broadcast_ring, waiting, stall)", result.stderr)
 
     def test_a_report_can_be_written_again_from_raw_measurements(self):
         with tempfile.TemporaryDirectory() as directory:
