@@ -2,12 +2,11 @@
 // work_pipeline beside other ways to take items through three steps on several threads, in order at the end.
 //
 //   holdfast           parse by one worker, enrich by two, whose order is kept, write by one
-//   tbb                oneTBB parallel_pipeline: serial in order, parallel, serial in order; as many items under way as a queue
-//                      of holdfast's has
+//   tbb                oneTBB parallel_pipeline: serial in order, parallel, serial in order, by its pool of a thread a core; as
+//                      many items under way as a queue of holdfast's has, each in a block of the heap
 //   std_condition      the same threads as holdfast's, a ring with a std::mutex and two std::condition_variable between
 //                      them, and a map of those that came too early before the last
-//   floor_one_thread   the three steps one after the other, without threads: more than one core's work is all that threads
-//                      can win
+//   one_thread         the three steps one after the other, without other threads
 //
 // A sample takes a number of items through, from the start of the threads to their end; each must arrive, in order and
 // worked on.
@@ -50,7 +49,7 @@ struct item {
   std::uint64_t value = 0;
 };
 
-// So many rounds of mixing, each waiting for the last: 2 ns or so a round.
+// So many rounds of mixing, each waiting for the last: 4 ns or so a round.
 template <unsigned Rounds>
 item worked(item one) {
   for (unsigned i = 0; i < Rounds; ++i) one.value = holdfast::splitmix64_mix(one.value + i);
@@ -84,7 +83,7 @@ item made(std::uint64_t number) {
 struct ours {
   template <class Steps>
   static arrivals<Steps> run() {
-    using to_one = holdfast::waiting_queue<holdfast::spsc_queue<holdfast::work_item<item>, capacity>>;
+    using to_one = holdfast::spsc_queue<holdfast::work_item<item>, capacity>;
     arrivals<Steps> end;
     const auto line = holdfast::make_work_pipeline(
         holdfast::stage_over<to_one>({.name = "parse"}, [](item&& one) { return Steps::parse(one); }),
@@ -218,8 +217,8 @@ void line(benchmark::State& state) {
 
 template <class Contender>
 void add(const char* name) {
-  bench::add("work_pipeline", "three_steps_short", name, line<Contender, steps<100>>);
-  bench::add("work_pipeline", "three_steps_long", name, line<Contender, steps<2000>>);
+  bench::add("work_pipeline", "three_steps_short", name, line<Contender, steps<50>>);
+  bench::add("work_pipeline", "three_steps_long", name, line<Contender, steps<1000>>);
 }
 
 [[maybe_unused]] const bool registered = [] {
@@ -228,7 +227,7 @@ void add(const char* name) {
   add<tbb_pipeline>("tbb");
 #endif
   add<condition_line>("std_condition");
-  add<one_thread>("floor_one_thread");
+  add<one_thread>("one_thread");
   return true;
 }();
 

@@ -9,6 +9,7 @@
 #include "budget_spec.hpp"
 #include "cache_spec.hpp"
 #include "history.hpp"
+#include "lanes_spec.hpp"
 #include "queue_spec.hpp"
 #include "semaphore_spec.hpp"
 #include "support/catch.hpp"
@@ -156,6 +157,23 @@ TEST_CASE("queue: one that is closed takes nothing more, is drained, and then sa
   CHECK_FALSE(in_turn(strict(), {strict::push(1), push_closed}));
   CHECK_FALSE(in_turn(strict(), {strict::push(1), strict::pop(true, 1), pop_closed}));
   CHECK(linearizable(strict(), {{strict::close(), 0, 3}, {strict::push(1), 1, 2}, {strict::pop(true, 1), 4, 5}}));
+}
+
+// ---- lanes
+
+using two_lanes = lanes_spec<2, 1, 1>;  // even items in one, odd ones in the other
+
+TEST_CASE("lanes: each is a queue of its own, and a pop takes the oldest of any", "[linearizability][lanes]") {
+  CHECK(in_turn(two_lanes(), {two_lanes::push(2, true), two_lanes::push(3, true), two_lanes::pop(true, 3),
+                              two_lanes::pop(true, 2), two_lanes::pop(false)}));
+  CHECK_FALSE(in_turn(two_lanes(), {two_lanes::push(2, true), two_lanes::pop(true, 4)}));
+}
+
+TEST_CASE("lanes: a push is refused by its own lane only, a pop by all of them", "[linearizability][lanes]") {
+  CHECK(in_turn(two_lanes(), {two_lanes::push(2, true), two_lanes::push(4, false), two_lanes::push(3, true)}));
+  CHECK_FALSE(in_turn(two_lanes(), {two_lanes::push(2, true), two_lanes::push(3, false)}));
+  CHECK_FALSE(in_turn(two_lanes(), {two_lanes::push(2, true), two_lanes::pop(false)}));
+  CHECK_FALSE(in_turn(two_lanes(), {two_lanes::push(3, true), two_lanes::pop(false)}));
 }
 
 // ---- semaphore
