@@ -116,7 +116,7 @@ template <class Crowd>
 void broadcast(benchmark::State& state) {
   const bench::pinned pin(state);
   bench::regime regime(state);
-  Crowd& shared = *bench::shared<Crowd>::queues[0];
+  Crowd& shared = *bench::shared<Crowd>::all[0];
   const bench::waiter::manner manner = bench::manner_for(state);
   std::uint64_t number = 0;
   bool lost = false;
@@ -129,11 +129,7 @@ void broadcast(benchmark::State& state) {
         shared.ring.write(one);
       }
       for (const auto& reader : shared.progress_of) {
-        bench::waiter wait(manner);
-        while (reader.read.load(mo::acquire) != number && !lost) {
-          wait();
-          lost = wait.in_vain();
-        }
+        lost = lost || !bench::waited(manner, [&] { return reader.read.load(mo::acquire) == number; });
       }
     }
     regime.mark();
@@ -144,11 +140,7 @@ void broadcast(benchmark::State& state) {
     tick one;
     for (auto _ : state) {
       for (std::uint64_t i = 0; i < burst; ++i) {
-        bench::waiter wait(manner);
-        while (!shared.ring.read(who, one) && !lost) {
-          wait();
-          lost = wait.in_vain();
-        }
+        lost = lost || !bench::waited(manner, [&] { return shared.ring.read(who, one); });
         ++number;
         wrong += one.number == number && one.again == number ? 0U : 1U;
       }

@@ -8,7 +8,6 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -16,6 +15,7 @@
 #include "holdfast/policy/circuit_breaker.hpp"
 
 #include "support/bench.hpp"
+#include "support/shared.hpp"
 
 namespace {
 
@@ -168,21 +168,13 @@ struct closed_admission : ours {
   void open(time_point) {}
 };
 
-// What the threads of a sample share; made before they start.
-template <class Contender>
-struct shared {
-  static inline std::unique_ptr<Contender> one{};
-  static void make(const benchmark::State&) { one = std::make_unique<Contender>(); }
-  static void drop(const benchmark::State&) { one.reset(); }
-};
-
 // ---- the cases
 
 template <class Contender>
 void admit_closed(benchmark::State& state) {
   const bench::pinned pin(state);
   bench::regime regime(state);
-  Contender& breaker = *shared<Contender>::one;
+  Contender& breaker = *bench::shared<Contender>::all[0];
   time_point now = start;
   std::uint64_t refused = 0;
   if (state.threads() > 1) regime.mark();
@@ -205,7 +197,7 @@ template <class Contender>
 void call_closed(benchmark::State& state) {
   const bench::pinned pin(state);
   bench::regime regime(state);
-  Contender& breaker = *shared<Contender>::one;
+  Contender& breaker = *bench::shared<Contender>::all[0];
   time_point now = start;
   std::uint64_t refused = 0;
   if (state.threads() > 1) regime.mark();
@@ -228,7 +220,7 @@ void call_closed(benchmark::State& state) {
 template <class Contender>
 void ask_open(benchmark::State& state) {
   const bench::pinned pin(state);
-  Contender& breaker = *shared<Contender>::one;
+  Contender& breaker = *bench::shared<Contender>::all[0];
   time_point now = start;
   breaker.open(now);
   const bool expected = breaker.admit(now);
@@ -249,8 +241,8 @@ void ask_open(benchmark::State& state) {
 template <class Contender>
 void row(const char* test_case, const char* contender, void (*function)(benchmark::State&), int threads = 1) {
   bench::add("circuit_breaker", test_case, contender, function)
-      ->Setup(shared<Contender>::make)
-      ->Teardown(shared<Contender>::drop)
+      ->Setup(bench::shared<Contender>::make)
+      ->Teardown(bench::shared<Contender>::drop)
       ->Threads(threads);
 }
 

@@ -20,7 +20,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <mutex>
 #include <string>
 
@@ -234,22 +233,19 @@ template <class Contender>
 void records(benchmark::State& state) {
   const bench::pinned pin(state);
   bench::regime regime(state);
-  Contender& ring = *bench::shared<Contender>::queues[0];
+  Contender& ring = *bench::shared<Contender>::all[0];
   std::uint64_t next = 0;
   std::uint64_t wrong = 0;
   bool lost = false;
+  const bool writes = state.thread_index() == 0;
   regime.mark();
   for (auto _ : state) {
-    bench::waiter wait(bench::waiter::manner::patient);
-    const bool writes = state.thread_index() == 0;
-    while (!(writes ? ring.push(next) : ring.pop(next, wrong)) && !lost) {
-      wait();
-      lost = wait.in_vain();
-    }
+    lost = lost || !bench::waited(bench::waiter::manner::patient,
+                                  [&] { return writes ? ring.push(next) : ring.pop(next, wrong); });
     ++next;
   }
   regime.mark();
-  if (state.thread_index() != 0) {
+  if (!writes) {
     state.SetItemsProcessed(static_cast<std::int64_t>(next));
     if (wrong != 0 || lost) bench::fail(state, "a record was lost, doubled, torn or out of order");
   }

@@ -126,7 +126,7 @@ template <class Contender, bench::waiter::manner Manner = bench::waiter::manner:
 void stream(benchmark::State& state) {
   const bench::pinned pin(state);
   bench::regime regime(state);
-  Contender& queue = *shared<Contender, 1>::queues[0];
+  Contender& queue = *shared<Contender, 1>::all[0];
   std::uint64_t next = 0;
   regime.mark();
   if (state.thread_index() == 0) {
@@ -157,7 +157,7 @@ void batches(benchmark::State& state) {
   constexpr std::size_t size = 32;
   const bench::pinned pin(state);
   bench::regime regime(state);
-  Contender& queue = *shared<Contender, 1>::queues[0];
+  Contender& queue = *shared<Contender, 1>::all[0];
   std::array<typename Contender::item, size> items{};
   std::uint64_t next = 0;
   regime.mark();
@@ -196,7 +196,7 @@ void batches_in_place(benchmark::State& state) {
   constexpr std::size_t size = 32;
   const bench::pinned pin(state);
   bench::regime regime(state);
-  auto& queue = shared<Contender, 1>::queues[0]->queue;
+  auto& queue = shared<Contender, 1>::all[0]->queue;
   std::uint64_t next = 0;
   regime.mark();
   if (state.thread_index() == 0) {
@@ -234,8 +234,8 @@ template <class Contender>
 void round_trip(benchmark::State& state) {
   const bench::pinned pin(state);
   bench::regime regime(state);
-  Contender& there = *shared<Contender, 2>::queues[0];
-  Contender& back = *shared<Contender, 2>::queues[1];
+  Contender& there = *shared<Contender, 2>::all[0];
+  Contender& back = *shared<Contender, 2>::all[1];
   std::uint64_t next = 0;
   std::uint64_t wrong = 0;
   typename Contender::item item{};
@@ -269,7 +269,7 @@ struct two_lines {
 void round_trip_floor(benchmark::State& state) {
   const bench::pinned pin(state);
   bench::regime regime(state);
-  two_lines& lines = *shared<two_lines, 1>::queues[0];
+  two_lines& lines = *shared<two_lines, 1>::all[0];
   std::uint64_t next = 0;
   regime.mark();
   if (state.thread_index() == 0) {

@@ -98,6 +98,16 @@ class waiter {
   bool crowded_;
   bool in_vain_ = false;
 };
+// Until `ready()`; false if it was waited for in vain.
+template <class Ready>
+[[nodiscard]] bool waited(waiter::manner how, Ready&& ready) {
+  waiter wait(how);
+  while (!ready()) {
+    wait();
+    if (wait.in_vain()) return false;
+  }
+  return true;
+}
 // Patient or crowded, by how many threads the benchmark has for its cores.
 waiter::manner manner_for(const benchmark::State& state);
 

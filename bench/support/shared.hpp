@@ -13,12 +13,12 @@ namespace holdfast::bench {
 
 template <class Contender, std::size_t Count = 1>
 struct shared {
-  static inline std::array<std::unique_ptr<Contender>, Count> queues{};
+  static inline std::array<std::unique_ptr<Contender>, Count> all{};
   static void make(const benchmark::State& /*state*/) {
-    for (auto& queue : queues) queue = std::make_unique<Contender>();
+    for (auto& one : all) one = std::make_unique<Contender>();
   }
   static void drop(const benchmark::State& /*state*/) {
-    for (auto& queue : queues) queue.reset();
+    for (auto& one : all) one.reset();
   }
 };
 
