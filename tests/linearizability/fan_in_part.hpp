@@ -52,11 +52,7 @@ class fan_in_part {
   }
 
   void close(recorder& closing) {
-    for (;;) {
-      const operation op = pop_one();
-      closing.note(op);
-      if (op.results[0] != static_cast<std::int64_t>(queue_said::done)) return;
-    }
+    drain(closing, [this] { return pop_one(); });
   }
 
  private:

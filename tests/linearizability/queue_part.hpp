@@ -67,11 +67,7 @@ class queue_part {
   }
 
   void close(recorder& closing) {
-    for (;;) {
-      const operation op = pop_one();
-      closing.note(op);
-      if (op.results[0] == 0) return;
-    }
+    drain(closing, [this] { return pop_one(); });
   }
 
  private:

@@ -173,4 +173,14 @@ class queue_spec {
   op_mask closes_ = 0;
 };
 
+// By one thread: pops what is left, and notes it, up to the first refusal.
+template <class Recorder, class Pop>
+void drain(Recorder& closing, Pop&& pop) {
+  for (;;) {
+    const operation op = pop();
+    closing.note(op);
+    if (op.results[0] != static_cast<std::int64_t>(queue_said::done)) return;
+  }
+}
+
 }  // namespace holdfast_lin
