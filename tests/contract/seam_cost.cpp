@@ -31,40 +31,43 @@ struct hand_queue {
 
   std::byte* place(std::uint64_t at) { return storage + (at & (slots - 1)) * sizeof(std::uint64_t); }
   static bool begins_line(std::uint64_t at) { return (at & (line - 1)) == 0; }
-  bool has_free(std::uint64_t at) {
-    if (at == push_end) [[unlikely]] {
-      push_end = pop_pos.load(std::memory_order_acquire) + most;
-      if (push_end == at) return false;
-    }
-    if (begins_line(at)) holdfast::prefetch_for_write(place(at + 8 * line), sizeof(std::uint64_t));
-    return true;
+  std::uint64_t see_free(std::uint64_t at) {
+    push_end = pop_pos.load(std::memory_order_acquire) + most;
+    return push_end - at;
   }
+  bool has_free(std::uint64_t at) { return at != push_end || see_free(at) != 0; }
   bool push(std::uint64_t value) {
     const std::uint64_t at = push_pos.load(std::memory_order_relaxed);
     if (!has_free(at)) return false;
     ::new (static_cast<void*>(place(at))) std::uint64_t(value);
     push_pos.store(at + 1, std::memory_order_release);
+    if (begins_line(at + 1)) holdfast::prefetch_for_write(place(at + 1 + 8 * line), sizeof(std::uint64_t));
     return true;
   }
   bool has_item(std::uint64_t at) {
-    if (at == pop_end) [[unlikely]] {
+    if (at == pop_end) {
       const std::uint64_t filled = push_pos.load(std::memory_order_acquire);
       if (filled == at) {
         if (pop_pos.load(std::memory_order_relaxed) != at) pop_pos.store(at, std::memory_order_release);
         return false;
       }
-      const std::uint64_t whole = filled & ~(2 * line - 1);
-      pop_end = at < whole ? whole : filled;
+      pop_end = filled;
     }
-    if (begins_line(at) && pop_end - at > 4 * line) holdfast::prefetch_for_read(place(at + 4 * line));
     return true;
+  }
+  void end_step(std::uint64_t at) {
+    const std::uint64_t known = pop_end - at;
+    if ((at & (2 * line - 1)) == 0 && known < 2 * line) pop_end = at;
+    if (known > 4 * line) holdfast::prefetch_for_read(place(at + 4 * line));
+    if ((at & (group - 1)) == 0) pop_pos.store(at, std::memory_order_release);
   }
   bool pop(std::uint64_t& out) {
     const std::uint64_t at = pos;
     if (!has_item(at)) return false;
     out = *std::launder(reinterpret_cast<std::uint64_t*>(place(at)));
     pos = at + 1;
-    if (((at + 1) & (group - 1)) == 0) pop_pos.store(at + 1, std::memory_order_release);
+    if (begins_line(at + 1)) [[unlikely]]
+      end_step(at + 1);
     return true;
   }
 };

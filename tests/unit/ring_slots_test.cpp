@@ -46,13 +46,32 @@ TEST_CASE("lines and pairs of them begin where items begin", "[ring_slots]") {
   CHECK(words::begins_line(0));
   CHECK(words::begins_line(words::line_items));
   CHECK_FALSE(words::begins_line(1));
-  CHECK(words::begin_of_pair(2 * words::line_items - 1) == 0);
-  CHECK(words::begin_of_pair(2 * words::line_items) == 2 * words::line_items);
+  STATIC_REQUIRE(words::pair_items == 2 * words::line_items);
+  CHECK(words::begins_pair(0));
+  CHECK(words::begins_pair(words::pair_items));
+  CHECK_FALSE(words::begins_pair(words::line_items));
   struct large {
     std::byte bytes[200];
   };
   STATIC_REQUIRE(ring_slots<large, 4>::line_items == 1);
-  CHECK(ring_slots<large, 4>::begin_of_pair(3) == 2);
+  CHECK(ring_slots<large, 4>::begins_pair(2));
+  CHECK_FALSE(ring_slots<large, 4>::begins_pair(3));
+}
+
+TEST_CASE("a step ends where a line, a pair of large items or a smaller group ends", "[ring_slots]") {
+  struct large {
+    std::byte bytes[200];
+  };
+  ring_slots<std::uint64_t, 1024> lines;  // of 8 items in groups of 128
+  ring_slots<large, 1024> pairs;
+  ring_slots<std::uint64_t, 32> groups;  // of 4
+  ring_slots<std::uint64_t, 8> single;
+  for (std::uint64_t pos = 0; pos <= 256; ++pos) {
+    CHECK(lines.ends_step(pos) == (pos % (cache_line_size / 8) == 0));
+    CHECK(pairs.ends_step(pos) == (pos % 2 == 0));
+    CHECK(groups.ends_step(pos) == (pos % 4 == 0));
+    CHECK(single.ends_step(pos));
+  }
 }
 
 TEST_CASE("a ring is deep from 64 lines on, in either form", "[ring_slots]") {

@@ -132,6 +132,7 @@ class ring_slots : public ring_memory<T, Capacity> {
   // trying 2 to 24.
   static constexpr std::size_t line_items =
       sizeof(T) < cache_line_size ? cache_line_size / std::bit_ceil(sizeof(T)) : 1;
+  static constexpr std::size_t pair_items = 2 * line_items;
   static constexpr std::size_t write_ahead = sizeof(T) < cache_line_size ? 8 * line_items : 4;
   static constexpr std::size_t batch_write_ahead = 8 * line_items;
   static constexpr std::size_t read_ahead = 4 * line_items;
@@ -140,15 +141,19 @@ class ring_slots : public ring_memory<T, Capacity> {
   [[nodiscard]] constexpr bool deep() const noexcept { return numbers().slot_count() >= deep_from; }
   [[nodiscard]] static bool begins_line(std::uint64_t pos) noexcept { return (pos & (line_items - 1)) == 0; }
 
+  // Processors fetch lines in pairs, so they are left to the other side in pairs.
+  [[nodiscard]] static bool begins_pair(std::uint64_t pos) noexcept { return (pos & (pair_items - 1)) == 0; }
+  // Does a line (of large items: a pair) or a group end before `pos`.
+  [[nodiscard]] bool ends_step(std::uint64_t pos) const noexcept {
+    constexpr std::size_t step_items = line_items > 1 ? line_items : pair_items;
+    return (pos & std::min(step_items - 1, numbers().group_mask)) == 0;
+  }
+
   [[nodiscard]] std::byte* place(std::uint64_t pos) noexcept { return base() + index(pos) * sizeof(T); }
   [[nodiscard]] T* item(std::uint64_t pos) noexcept { return std::launder(reinterpret_cast<T*>(place(pos))); }
   // How many of `count` slots from `pos` on stand in one run, before the storage ends and begins again.
   [[nodiscard]] std::size_t run(std::uint64_t pos, std::size_t count) const noexcept {
     return std::min<std::size_t>(count, numbers().slot_count() - index(pos));
-  }
-  // Processors fetch lines in pairs, so they are left to the other side in pairs.
-  [[nodiscard]] static std::uint64_t begin_of_pair(std::uint64_t pos) noexcept {
-    return pos & ~static_cast<std::uint64_t>(2 * line_items - 1);
   }
 
  private:

@@ -180,7 +180,7 @@ class spsc_queue {
     const std::uint64_t pos = ring_.push_pos();
     if (!ring_.has_free(pos)) return refused_push();
     ::new (static_cast<void*>(place(pos))) T(std::forward<Args>(args)...);  // if it throws, nothing is published
-    ring_.pushed(pos + 1);
+    ring_.pushed_one(pos);
     return true;
   }
 
@@ -376,7 +376,7 @@ class spsc_queue {
     std::uint64_t pos;
     ~consuming() {
       std::destroy_at(queue.item(pos));
-      queue.ring_.popped_one(pos);
+      queue.ring_.popped_run(pos + 1);
     }
   };
 

@@ -6,7 +6,7 @@
 //   push_pos               producer   wait-free   O(1)   never       the position of the next item to be made
 //   has_free               producer   wait-free   O(1)   never       may an item be made there
 //   free_slots(wanted)     producer   wait-free   O(1)   never       how many, from there on
-//   pushed(next)           producer   wait-free   O(1)   never       -
+//   pushed_one, pushed     producer   wait-free   O(1)   never       -
 //   pop_pos                consumer   wait-free   O(1)   never       the position of the oldest item
 //   has_item               consumer   wait-free   O(1)   never       is there one
 //   items(wanted)          consumer   wait-free   O(1)   never       how many, from there on
@@ -90,15 +90,7 @@ class spsc_ring {
   [[nodiscard]] std::uint64_t push_pos() const noexcept {
     return push_pos_.load(mo::relaxed);  // own: only the producer writes it
   }
-  [[nodiscard]] bool has_free(std::uint64_t pos) noexcept {
-    if (pos == producer_.end) [[unlikely]] {
-      if (see_free(pos) == 0) return false;
-    }
-    if (slots_.begins_line(pos) && slots_.deep()) {
-      prefetch_for_write(slots_.place(pos + slots_type::write_ahead), sizeof(T));
-    }
-    return true;
-  }
+  [[nodiscard]] bool has_free(std::uint64_t pos) noexcept { return pos != producer_.end || see_free(pos) != 0; }
   [[nodiscard]] std::size_t free_slots(std::uint64_t pos, std::size_t wanted) noexcept {
     std::uint64_t free = producer_.end - pos;
     if (free < wanted) free = see_free(pos);
@@ -116,24 +108,22 @@ class spsc_ring {
     // [Q1] release, pairs with [Q2]: the items before `next` are whole
     push_pos_.store(next, mo::release);
   }
+  void pushed_one(std::uint64_t pos) noexcept {
+    pushed(pos + 1);
+    if (slots_.begins_line(pos + 1) && slots_.deep()) {
+      prefetch_for_write(slots_.place(pos + 1 + slots_type::write_ahead), sizeof(T));
+    }
+  }
   [[nodiscard]] shown_run& reserved() noexcept { return producer_.reserved; }
 
   // ---- the consumer's side
 
   [[nodiscard]] std::uint64_t pop_pos() const noexcept { return consumer_.pos; }
-  // While there is a stream, single pops stop at whole pairs of lines and leave the one that is being filled to the
-  // producer. A pair that is not full is taken when there is nothing else, so no item waits for another one.
   [[nodiscard]] bool has_item(std::uint64_t pos) noexcept {
-    if (pos == consumer_.end) [[unlikely]] {
+    if (pos == consumer_.end) {  // not said to be unlikely: where a queue is nearly empty it is every time
       const std::uint64_t filled = see_filled(pos);
       if (filled == pos) return false;
-      const std::uint64_t whole = slots_.begin_of_pair(filled);
-      consumer_.end = pos < whole ? whole : filled;  // where the positions wrap: filled
-    }
-    if constexpr (sizeof(T) < cache_line_size) {
-      if (slots_.begins_line(pos) && slots_.deep() && consumer_.end - pos > slots_type::read_ahead) {
-        prefetch_for_read(slots_.place(pos + slots_type::read_ahead));
-      }
+      consumer_.end = filled;
     }
     return true;
   }
@@ -143,7 +133,8 @@ class spsc_ring {
   }
   void popped_one(std::uint64_t pos) noexcept {
     consumer_.pos = pos + 1;
-    if (((pos + 1) & slots_.numbers().group_mask) == 0) publish_popped(pos + 1);
+    if (slots_.ends_step(pos + 1)) [[unlikely]]
+      end_step(pos + 1);
   }
   // Tells of them if a group ends among them, like single ones.
   void popped_run(std::uint64_t next) noexcept {
@@ -193,6 +184,19 @@ class spsc_ring {
     // own: only the consumer writes it
     if (filled == pos && pop_pos_.load(mo::relaxed) != pos) publish_popped(pos);
     return filled;
+  }
+  // Single pops have come to the end of a line or of a group. While there is a stream they stop before a pair of lines that
+  // is being filled, as far as is known, and leave it to the producer. There is a look at what is there now before the next
+  // pop, which takes a part of a pair when there is nothing else, so no item waits for another one.
+  void end_step(std::uint64_t pos) noexcept {
+    const std::uint64_t known = consumer_.end - pos;
+    if (slots_.begins_pair(pos) && known < slots_type::pair_items) consumer_.end = pos;
+    if constexpr (sizeof(T) < cache_line_size) {
+      if (slots_.begins_line(pos) && slots_.deep() && known > slots_type::read_ahead) {
+        prefetch_for_read(slots_.place(pos + slots_type::read_ahead));
+      }
+    }
+    if ((pos & slots_.numbers().group_mask) == 0) publish_popped(pos);
   }
   void publish_popped(std::uint64_t pos) noexcept {
     // [Q3] release, pairs with [Q4] and [Q5]: we are done with the slots before `pos`
