@@ -9,7 +9,7 @@
 //   notify_all            any thread   as notify              never
 //   wait(until, holds)    any thread   blocking               never       looks, then pauses or gives its processor away and
 //                                                                        looks, then sleeps
-//   sleepers              any thread   wait-free              never       a load
+//   sleepers, spacing     any thread   wait-free              never       a load
 //
 // In short: any thread | wait-free where nobody sleeps; who waits, sleeps | never | the deadline has passed
 //
@@ -25,13 +25,20 @@
 // a lock. Not between processes. Not where waits are the rule and changes are rare and large: a condition variable is
 // easier. A sleeper that dies with its thread cancelled would be counted for ever: threads are not cancelled.
 //
-// Memory: 64 bits. At most 65,535 threads sleep on one; further ones look again every millisecond.
+// Memory: 24 bytes. At most 65,535 threads sleep on one; further ones look again every millisecond.
 //
 // Method: an event count (Reed, Kanodia, "Synchronization with eventcounts and sequencers", 1979; in folly and Eigen since) that
 // counts sleepers and, of those, how many have been told to look: so a burst of notifies makes one system call for a sleeper
 // and not one for each notify until it runs. A sleeper registers before its last look, and the notifier looks for sleepers after
 // its change; between those two steps both need a fence, and the sleeper, who has time, pays for both
 // (core/asymmetric_fence.hpp).
+//
+// Before it sleeps, a waiter looks a few times more, and how far apart is learnt: twice as far if what was waited for was there
+// at the first of these looks, half as far if it was not. A reader that looks again at once finds one item, and its looks slow
+// down the writer, so that there is one item the next time, too; where it leaves the writer alone for a moment, there are many.
+// So in a stream the looks come to be `widest_spacing` pauses apart (bench/waiting_bench.cpp: three to five times as many items
+// between two cores that share a cache, no fewer between two that do not), and where a question waits for its answer they stay
+// one apart.
 //
 // Proof: model/event_count_model.cpp (with and without membarrier; each is woken, whatever times out), unit/event_count_test.cpp,
 // stress/waiting_stress.cpp.
@@ -48,10 +55,10 @@
 
 namespace holdfast {
 
-// How often wait() looks again before it sleeps: so often after a pause of the processor, and then so often after having given it
-// to another thread that is ready to run. Of both the longest is worth about what a sleep and a wake-up cost. Few pauses: who
-// looks all the time slows down whoever makes it true, and there may be more threads than processors; giving away what nobody
-// wants takes less than a microsecond (bench/waiting_bench.cpp).
+// How often wait() looks again before it sleeps: so often after `spacing` pauses of the processor, and then so often after having
+// given it to another thread that is ready to run. Of both the longest is worth about what a sleep and a wake-up cost. Few of
+// the first: there may be more threads than processors; giving away what nobody wants takes less than a microsecond
+// (bench/waiting_bench.cpp).
 struct before_sleep {
   unsigned pauses = 4;
   unsigned yields = 40;
@@ -96,9 +103,13 @@ class basic_event_count {
   bool wait(deadline until, Condition&& holds) {
     if (holds()) return true;
     if (passed(until)) return false;
+    const std::uint32_t apart = spacing();
     for (unsigned i = 1; i <= looks_.pauses; ++i) {
       cpu_relax();
-      if (holds()) return true;
+      cpu_pause(apart - 1);
+      const bool done = holds();
+      if (i == 1) learn(apart, done);
+      if (done) return true;
       if (i % 64 == 0 && passed(until)) return false;
     }
     for (unsigned i = 0; i < looks_.yields; ++i) {
@@ -113,6 +124,11 @@ class basic_event_count {
     // hint: for an observer; and for a notifier, whom the fence before it makes see a sleeper, or the exchange behind it decide
     return sleepers_of(word_.load(mo::relaxed));
   }
+  // How many pauses the next one to wait makes before each of its first looks.
+  [[nodiscard]] std::uint32_t spacing() const noexcept {
+    return spacing_.load(mo::relaxed);  // hint: any of its values will do
+  }
+  static constexpr std::uint32_t widest_spacing = 32;
 
  private:
   // The word: a number that changes whenever somebody is told, which sleepers sleep on; how many are registered as sleepers;
@@ -146,6 +162,13 @@ class basic_event_count {
       // only to be tried again
       if (word_.compare_exchange_weak(seen, next, mo::release, mo::relaxed)) return more;
     }
+  }
+
+  // A store only where it changes, so that the line of the word stays with those who notify.
+  void learn(std::uint32_t apart, bool found) noexcept {
+    const std::uint32_t next = found ? std::min(2 * apart, widest_spacing) : std::max(apart / 2, 1U);
+    if (next != apart)
+      spacing_.store(next, mo::relaxed);  // hint: of two who learn at once, either may have the last word
   }
 
   static bool passed(deadline until) noexcept { return !until.is_never() && until.passed(steady_clock::now()); }
@@ -223,6 +246,7 @@ class basic_event_count {
 
   atomic<std::uint64_t> word_{0};  // by sleepers, and by notifiers if there are any
   const before_sleep looks_;
+  atomic<std::uint32_t> spacing_{1};  // by who waits
 };
 
 using event_count = basic_event_count<>;
