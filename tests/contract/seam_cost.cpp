@@ -8,9 +8,11 @@
 
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/prefetch.hpp"
+#include "holdfast/queue/look_spacing.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
 
-namespace {
+// Not an unnamed one: of a function that nobody else can call, a compiler knows more than of the library's.
+namespace seam_cost {
 
 constexpr std::size_t capacity = 1024;
 using queue = holdfast::spsc_queue<std::uint64_t, capacity>;
@@ -27,6 +29,8 @@ struct hand_queue {
   alignas(128) std::atomic<std::uint64_t> pop_pos;
   alignas(128) std::uint64_t pos;
   std::uint64_t pop_end;
+  std::uint64_t peeked[2];
+  holdfast::look_spacing spacing;
   alignas(128) std::byte storage[slots * sizeof(std::uint64_t)];
 
   std::byte* place(std::uint64_t at) { return storage + (at & (slots - 1)) * sizeof(std::uint64_t); }
@@ -52,12 +56,16 @@ struct hand_queue {
         return false;
       }
       pop_end = filled;
+      spacing.looked(at);
     }
     return true;
   }
-  void end_step(std::uint64_t at) {
+  [[gnu::noinline]] void end_step(std::uint64_t at) {
     const std::uint64_t known = pop_end - at;
-    if ((at & (2 * line - 1)) == 0 && known < 2 * line) pop_end = at;
+    if ((at & (2 * line - 1)) == 0) {
+      if (known < 2 * line) pop_end = at;
+      spacing.pair_ended(at, known, 2 * line);
+    }
     if (known > 4 * line) holdfast::prefetch_for_read(place(at + 4 * line));
     if ((at & (group - 1)) == 0) pop_pos.store(at, std::memory_order_release);
   }
@@ -72,7 +80,8 @@ struct hand_queue {
   }
 };
 
-}  // namespace
+}  // namespace seam_cost
+using namespace seam_cost;
 
 // NOLINTBEGIN(readability-identifier-naming): the pairs' names end in what the script looks for
 extern "C" {

@@ -10,7 +10,7 @@
 //   pop_pos                consumer   wait-free   O(1)   never       the position of the oldest item
 //   has_item               consumer   wait-free   O(1)   never       is there one
 //   items(wanted)          consumer   wait-free   O(1)   never       how many, from there on
-//   popped_one             consumer   wait-free   O(1)   never       -
+//   popped_one             consumer   wait-free   O(1)   never       -; may make a pause, see look_spacing.hpp
 //   popped_run, popped     consumer   wait-free   O(1)   never       -
 //   size_approx            anyone     wait-free   O(1)   never       at most group - 1 too many
 //
@@ -36,6 +36,7 @@
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/prefetch.hpp"
 #include "holdfast/queue/bounded_queue.hpp"
+#include "holdfast/queue/look_spacing.hpp"
 #include "holdfast/queue/queue_watch.hpp"
 #include "holdfast/queue/ring_slots.hpp"
 
@@ -124,6 +125,7 @@ class spsc_ring {
       const std::uint64_t filled = see_filled(pos);
       if (filled == pos) return false;
       consumer_.end = filled;
+      consumer_.spacing.looked(pos);
     }
     return true;
   }
@@ -188,9 +190,13 @@ class spsc_ring {
   // Single pops have come to the end of a line or of a group. While there is a stream they stop before a pair of lines that
   // is being filled, as far as is known, and leave it to the producer. There is a look at what is there now before the next
   // pop, which takes a part of a pair when there is nothing else, so no item waits for another one.
-  void end_step(std::uint64_t pos) noexcept {
+  // Apart, so that what it needs costs no registers in a loop of pops, and the pops are small enough to be inlined.
+  [[gnu::noinline]] void end_step(std::uint64_t pos) noexcept {
     const std::uint64_t known = consumer_.end - pos;
-    if (slots_.begins_pair(pos) && known < slots_type::pair_items) consumer_.end = pos;
+    if (slots_.begins_pair(pos)) {
+      if (known < slots_type::pair_items) consumer_.end = pos;
+      consumer_.spacing.pair_ended(pos, known, slots_type::pair_items);
+    }
     if constexpr (sizeof(T) < cache_line_size) {
       if (slots_.begins_line(pos) && slots_.deep() && known > slots_type::read_ahead) {
         prefetch_for_read(slots_.place(pos + slots_type::read_ahead));
@@ -214,6 +220,7 @@ class spsc_ring {
     std::uint64_t pos;  // the next item; pop_pos_ follows it in groups
     std::uint64_t end;  // pops up to here need not look at the producer
     shown_run peeked;
+    look_spacing spacing;  // not beside `end`: g++ makes one store of the two that a look does, which takes longer
     [[no_unique_address]] typename Watch::template pops<callers::one> watch{};
   };
 

@@ -128,7 +128,7 @@ class waiting_queue {
   }
 
   [[nodiscard]] queue_result wait_push(value_type&& value, deadline until) requires waited_on<Room> {
-    return push_until(value, until, nobody{});
+    return push_until(value, until, no_one);
   }
   [[nodiscard]] queue_result wait_push(value_type&& value, deadline until,
                                        const std::stop_token& stop) requires waited_on<Room> {
@@ -156,7 +156,7 @@ class waiting_queue {
   }
 
   [[nodiscard]] queue_result wait_pop(value_type& out, deadline until) requires waited_on<Items> {
-    return pop_until(out, until, nobody{});
+    return pop_until(out, until, no_one);
   }
   [[nodiscard]] queue_result wait_pop(value_type& out, deadline until,
                                       const std::stop_token& stop) requires waited_on<Items> {
@@ -182,6 +182,7 @@ class waiting_queue {
 
  private:
   struct nobody {};  // in the place of a stop token: nobody can stop it
+  static constexpr nobody no_one{};
 
   // An item that a register holds is handed to the wait as a copy: the address of the caller's variable, taken for that, would
   // keep it in memory where nobody waits as well.
@@ -252,8 +253,7 @@ class waiting_queue {
 
   // `attempt` until it is something else than `refusal`. Apart from the first attempt, which is nearly always the last.
   template <class Events, class Stop, class Attempt>
-  [[gnu::noinline]] queue_result wait(Events& events, deadline until, queue_op_status refusal, const Stop& stop,
-                                      Attempt attempt) {
+  queue_result wait(Events& events, deadline until, queue_op_status refusal, const Stop& stop, Attempt attempt) {
     queue_result answer = refusal;
     const auto settled = [&] { return settles(answer, until, refusal, stop, attempt); };
     if constexpr (std::same_as<Stop, nobody>) {
@@ -274,15 +274,19 @@ class waiting_queue {
       return queue_op_status::success;
     // NOLINTBEGIN(bugprone-use-after-move): refused, it is as it was
     if constexpr (in_a_register) {
-      value_type copy(value);
-      return push_waiting(copy, until, stop);
+      return push_waiting_for(value, until, stop);
     } else {
       return push_waiting(value, until, stop);
     }
     // NOLINTEND(bugprone-use-after-move)
   }
+  // What follows stands apart, so that where nobody waits no register is saved for it.
   template <class Stop>
-  queue_result push_waiting(value_type& value, deadline until, const Stop& stop) {
+  [[gnu::noinline]] queue_result push_waiting_for(value_type copy, deadline until, const Stop& stop) {
+    return push_waiting(copy, until, stop);
+  }
+  template <class Stop>
+  [[gnu::noinline]] queue_result push_waiting(value_type& value, deadline until, const Stop& stop) {
     const auto again = [&] { return queue_result(push(std::move(value))); };
     return told_of_item(wait(room_, until, queue_op_status::full, stop, again));
   }
@@ -292,16 +296,25 @@ class waiting_queue {
     if (told_of_room(queue_.try_pop(out))) [[likely]]
       return queue_op_status::success;
     if constexpr (in_a_register) {
-      value_type got;
-      const queue_result answer = pop_waiting(got, until, stop);
+      const auto [answer, got] = pop_waiting_for(until, stop);
       if (answer) out = got;
       return answer;
     } else {
       return pop_waiting(out, until, stop);
     }
   }
+  struct popped {
+    queue_result answer;
+    value_type value;
+  };
   template <class Stop>
-  queue_result pop_waiting(value_type& out, deadline until, const Stop& stop) {
+  [[gnu::noinline]] popped pop_waiting_for(deadline until, const Stop& stop) {
+    value_type got{};
+    const queue_result answer = pop_waiting(got, until, stop);
+    return {answer, got};
+  }
+  template <class Stop>
+  [[gnu::noinline]] queue_result pop_waiting(value_type& out, deadline until, const Stop& stop) {
     return told_of_room(wait(items_, until, queue_op_status::empty, stop, [&] { return queue_result(pop(out)); }));
   }
 

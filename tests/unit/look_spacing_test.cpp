@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+#include "holdfast/queue/look_spacing.hpp"
+
+#include <cstdint>
+
+#include "support/catch.hpp"
+
+using holdfast::basic_look_spacing;
+
+namespace {
+
+// A counter that goes on by itself while somebody pauses, and otherwise when a test says so.
+struct hand_ticks {
+  static constexpr bool there = true;
+  static inline std::uint64_t time = 0;
+  static inline std::uint64_t each_pause = 100;
+  static inline unsigned pauses = 0;
+  static std::uint64_t now() noexcept { return time; }
+  static void pause() noexcept {
+    ++pauses;
+    time += each_pause;
+  }
+};
+struct no_ticks : hand_ticks {
+  static constexpr bool there = false;
+};
+
+constexpr std::uint64_t pair_items = 16;
+
+// A reader that takes pair after pair, each `ticks` after the one before, and looks once in each.
+template <class Ticks>
+class reader {
+ public:
+  using spacing_type = basic_look_spacing<Ticks>;
+
+  explicit reader(std::uint64_t first = 0) : pos_(first) {
+    hand_ticks::time = 1'000'000;
+    hand_ticks::each_pause = 100;
+    hand_ticks::pauses = 0;
+  }
+  // How many pauses it made after it.
+  unsigned pair(std::uint64_t ticks, std::uint64_t since, std::uint64_t known) {
+    const unsigned before = hand_ticks::pauses;
+    hand_ticks::time += ticks;
+    pos_ += pair_items;
+    spacing_.looked(pos_ - since);
+    spacing_.pair_ended(pos_, known, pair_items);
+    return hand_ticks::pauses - before;
+  }
+  unsigned pairs(unsigned count, std::uint64_t ticks = 500, std::uint64_t since = 8, std::uint64_t known = 4) {
+    unsigned pauses = 0;
+    for (unsigned i = 0; i < count; ++i) pauses += pair(ticks, since, known);
+    return pauses;
+  }
+  // It is far behind for so many pairs, and does not look.
+  void runs(std::uint64_t count, std::uint64_t ticks_each) {
+    pos_ += count * pair_items;
+    hand_ticks::time += count * ticks_each;
+  }
+
+ private:
+  spacing_type spacing_{};
+  std::uint64_t pos_;
+};
+
+using close_reader = reader<hand_ticks>;
+using spacing = close_reader::spacing_type;
+constexpr unsigned a_moment = spacing::moment / 100;
+
+}  // namespace
+
+TEST_CASE("a reader that has followed closely for long leaves the writer alone for a moment", "[look_spacing]") {
+  close_reader one;
+  one.pair(500, 8, 4);  // the first is compared with nothing
+  CHECK(one.pairs(spacing::patience - 1) == 0);
+  CHECK(one.pair(500, 8, 4) == a_moment);
+  CHECK(one.pair(500, 8, 4) == a_moment);
+}
+
+TEST_CASE("the pace is that of all that was read since, looked at or not", "[look_spacing]") {
+  close_reader one;
+  one.pairs(spacing::patience + 1);
+  one.runs(20, 200);
+  CHECK(one.pair(500, 8, 4) == a_moment);
+  one.runs(20, 2 * spacing::quick_pair);
+  CHECK(one.pair(500, 8, 4) == 0);
+}
+
+TEST_CASE("a reader with work to do is not kept waiting, nor is a burst", "[look_spacing]") {
+  close_reader busy;
+  CHECK(busy.pairs(10 * spacing::patience, spacing::quick_pair) == 0);
+  close_reader burst;
+  for (int i = 0; i < 100; ++i) {
+    CHECK(burst.pair(1'000'000, 8, 4) == 0);
+    CHECK(burst.pairs(spacing::patience - 1) == 0);
+  }
+}
+
+TEST_CASE("nothing is waited for where looks find single items or many", "[look_spacing]") {
+  close_reader single;
+  CHECK(single.pairs(10 * spacing::patience, 500, 1, 0) == 0);
+  close_reader many;
+  CHECK(many.pairs(10 * spacing::patience, 500, 8, spacing::few - 8) == 0);
+  close_reader long_ago;
+  CHECK(long_ago.pairs(10 * spacing::patience, 500, pair_items + 1, 4) == 0);
+  close_reader just;
+  CHECK(just.pairs(spacing::patience + 1, 500, 1, 1) == a_moment);
+  CHECK(just.pair(500, pair_items, spacing::few - pair_items - 1) == a_moment);
+}
+
+TEST_CASE("positions and ticks may wrap", "[look_spacing]") {
+  close_reader one(~std::uint64_t{0} - 10 * pair_items);
+  hand_ticks::time = ~std::uint64_t{0} - 5'000;
+  one.pair(500, 8, 4);
+  CHECK(one.pairs(spacing::patience) == a_moment);
+}
+
+TEST_CASE("a counter that stands still holds up nobody, and where there is none nothing is waited for",
+          "[look_spacing]") {
+  close_reader still;
+  hand_ticks::each_pause = 0;
+  still.pair(500, 8, 4);
+  const unsigned pauses = still.pairs(spacing::patience);
+  CHECK(pauses > 0);
+  CHECK(pauses <= 256);
+  reader<no_ticks> without;
+  CHECK(without.pairs(10 * spacing::patience) == 0);
+}
