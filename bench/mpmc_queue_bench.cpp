@@ -382,10 +382,10 @@ void consume(Consumer& consumer, const holdfast::atomic<unsigned>& producing, be
   mine.sum = sum;
 }
 
-template <class Contender, unsigned Producers, unsigned Consumers, hand Hand>
+template <class Contender, unsigned Producers, unsigned Consumers, hand Hand, bool Eager>
 void many_threads(benchmark::State& state) {
   const bench::pinned pin(state);
-  const auto how = bench::manner_for(state);
+  const auto how = Eager ? bench::waiter::manner::eager : bench::manner_for(state);
   bench::regime regime(state);
   auto& shared = *sample<Contender, Producers, Consumers>::now;
   const auto index = static_cast<unsigned>(state.thread_index());
@@ -490,10 +490,10 @@ void pair(benchmark::State& state) {
 
 // ---- the rows
 
-template <class Contender, unsigned Producers, unsigned Consumers, hand Hand = hand::single>
+template <class Contender, unsigned Producers, unsigned Consumers, hand Hand = hand::single, bool Eager = false>
 void add(const char* test_case, const char* contender) {
   using shared = sample<Contender, Producers, Consumers>;
-  bench::add("mpmc_queue", test_case, contender, many_threads<Contender, Producers, Consumers, Hand>)
+  bench::add("mpmc_queue", test_case, contender, many_threads<Contender, Producers, Consumers, Hand, Eager>)
       ->Setup(shared::make)
       ->Teardown(shared::drop)
       ->Threads(Producers + Consumers);
@@ -503,6 +503,7 @@ template <class Contender>
 void single_items(const char* name) {
   add<Contender, 1, 1>("u64_1024_1p1c", name);
   add<Contender, 2, 2>("u64_1024_2p2c", name);
+  add<Contender, 1, 1, hand::single, true>("u64_1024_1p1c_eager", name);
   add<Contender, 4, 4, hand::single_timed>("u64_1024_4p4c", name);
   add<Contender, 4, 1>("u64_1024_4p1c", name);
   add<Contender, 1, 4>("u64_1024_1p4c", name);

@@ -72,24 +72,28 @@ class pinned {
 
 // How a thread waits for another one in a benchmark, the same for every contender. An eager wait looks again after one
 // pause: for round trips. A patient one doubles its pauses up to 32: for streams, where whoever looks at every
-// moment takes the line away from the one that it waits for. Both give the core away in the end. A crowded one gives it
-// away each time once its pauses are that long: for more threads than cores, where the one that it waits for may well
-// be waiting for this core.
+// moment takes the line away from the one that it waits for. With how many it begins, each thread learns: with more where
+// the first look after them finds what it waits for, with fewer where it does not. Both give the core away in the end. A
+// crowded one gives it away each time once its pauses are that long: for more threads than cores, where the one that it
+// waits for may well be waiting for this core.
 class waiter {
  public:
   enum class manner : std::uint8_t { eager, patient, crowded };
   explicit waiter(manner how = manner::eager) noexcept
       : longest_(how == manner::eager ? 1 : 32), crowded_(how == manner::crowded) {}
-
-  void operator()() noexcept {
-    if (++rounds_ % 64 == 0 || (crowded_ && pauses_ == longest_)) give_way();
-    for (unsigned i = 0; i < pauses_; ++i) cpu_relax();
-    if (pauses_ < longest_) pauses_ *= 2;
+  waiter(const waiter&) = delete;
+  waiter& operator=(const waiter&) = delete;
+  ~waiter() {
+    if (rounds_ != 0) learn();
   }
+
+  // Apart, as is all that happens while nothing is to be done: so the contenders are compiled as they would be without it.
+  void operator()() noexcept;
   // It has waited for so long (ten seconds) that nothing will come: something is broken.
   [[nodiscard]] bool in_vain() const noexcept { return in_vain_; }
 
  private:
+  void learn() noexcept;
   void give_way() noexcept;
   std::int64_t begun_ns_ = 0;
   unsigned longest_;

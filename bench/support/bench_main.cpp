@@ -143,6 +143,18 @@ waiter::manner manner_for(const benchmark::State& state) {
   return static_cast<std::size_t>(state.threads()) > places ? waiter::manner::crowded : waiter::manner::patient;
 }
 
+// With how many pauses this thread's next patient wait begins.
+static thread_local unsigned learnt = 1;
+
+void waiter::operator()() noexcept {
+  if (rounds_ == 0 && longest_ != 1) pauses_ = learnt;
+  if (++rounds_ % 64 == 0 || (crowded_ && pauses_ == longest_ && rounds_ > 1)) give_way();
+  for (unsigned i = 0; i < pauses_; ++i) cpu_relax();
+  if (pauses_ < longest_) pauses_ *= 2;
+}
+void waiter::learn() noexcept {
+  if (longest_ != 1) learnt = rounds_ == 1 ? std::min(2 * learnt, longest_) : std::max(learnt / 2, 1U);
+}
 void waiter::give_way() noexcept {
   using namespace std::chrono;
   const std::int64_t now = nanoseconds(steady_clock::now().time_since_epoch()).count();

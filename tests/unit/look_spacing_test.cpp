@@ -108,6 +108,31 @@ TEST_CASE("nothing is waited for where looks find single items or many", "[look_
   CHECK(just.pair(500, pair_items, spacing::few - pair_items - 1) == a_moment);
 }
 
+TEST_CASE("a reader of runs leaves the writer alone before it looks", "[look_spacing]") {
+  const auto runs = [](unsigned count, std::uint64_t items, std::uint64_t ticks) {
+    const close_reader clock;
+    spacing one;
+    unsigned pauses = 0;
+    std::uint64_t pos = 0;
+    for (unsigned i = 0; i < count; ++i) {
+      hand_ticks::time += ticks;
+      const unsigned before = hand_ticks::pauses;
+      one.will_look(pos, pair_items);
+      one.looked(pos);
+      pos += items;
+      pauses += hand_ticks::pauses - before != 0 ? 1U : 0U;
+    }
+    return pauses;
+  };
+  // The first has nothing behind it, and the second is compared with nothing.
+  CHECK(runs(spacing::patience + 1, 20, 1'000) == 0);
+  CHECK(runs(spacing::patience + 2, 20, 1'000) == 1);
+  CHECK(runs(spacing::patience + 9, 20, 1'000) == 8);
+  CHECK(runs(10 * spacing::patience, 20, 1'600) == 0);
+  CHECK(runs(10 * spacing::patience, 1, 10) == 0);
+  CHECK(runs(10 * spacing::patience, spacing::few, 10) == 0);
+}
+
 TEST_CASE("positions and ticks may wrap", "[look_spacing]") {
   close_reader one(~std::uint64_t{0} - 10 * pair_items);
   hand_ticks::time = ~std::uint64_t{0} - 5'000;

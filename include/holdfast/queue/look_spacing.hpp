@@ -5,6 +5,7 @@
 //   operation    caller       progress    cost   allocates
 //   looked       the reader   wait-free   O(1)   never
 //   pair_ended   the reader   wait-free   O(1)   never       at most `moment` ticks, spent in pauses of the processor
+//   will_look    the reader   wait-free   O(1)   never       the same
 //
 // In short: the reader | wait-free, at most 1,200 ticks of pauses a pair of lines | never | -
 //
@@ -64,6 +65,11 @@ class basic_look_spacing {
     const std::uint64_t since = pos - looked_;
     const std::uint64_t found = since + known;
     if (Ticks::there && since <= pair_items && found >= 2 && found < few) follow_closely(pos, pair_items);
+  }
+  // The reader, at `pos`, has taken all that it knew of, in runs, and will look for more.
+  void will_look(std::uint64_t pos, std::uint64_t pair_items) noexcept {
+    const std::uint64_t found = pos - looked_;
+    if (Ticks::there && found >= 2 && found < few) follow_closely(pos, pair_items);
   }
 
  private:

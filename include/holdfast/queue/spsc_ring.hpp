@@ -9,7 +9,7 @@
 //   pushed_one, pushed     producer   wait-free   O(1)   never       -
 //   pop_pos                consumer   wait-free   O(1)   never       the position of the oldest item
 //   has_item               consumer   wait-free   O(1)   never       is there one
-//   items(wanted)          consumer   wait-free   O(1)   never       how many, from there on
+//   items(wanted)          consumer   wait-free   O(1)   never       how many, from there on; may make a pause as well
 //   popped_one             consumer   wait-free   O(1)   never       -; may make a pause, see look_spacing.hpp
 //   popped_run, popped     consumer   wait-free   O(1)   never       -
 //   size_approx            anyone     wait-free   O(1)   never       at most group - 1 too many
@@ -130,7 +130,11 @@ class spsc_ring {
     return true;
   }
   [[nodiscard]] std::size_t items(std::uint64_t pos, std::size_t wanted) noexcept {
-    if (consumer_.end - pos < wanted) consumer_.end = see_filled(pos);
+    if (consumer_.end - pos < wanted) {
+      if (consumer_.end == pos) consumer_.spacing.will_look(pos, slots_type::pair_items);
+      consumer_.end = see_filled(pos);
+      if (consumer_.end != pos) consumer_.spacing.looked(pos);
+    }
     return static_cast<std::size_t>(consumer_.end - pos);
   }
   void popped_one(std::uint64_t pos) noexcept {
