@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// spsc_queue, in its forms, beside Boost.Lockfree's spsc_queue (capacity at run time: boost; at compile time: boost_fixed) and
-// moodycamel's ReaderWriterQueue (which grows; here by try_enqueue only, so it keeps to the size it was given).
+// spsc_queue, in its forms, and spsc_slot_queue (holdfast_slots) beside Boost.Lockfree's spsc_queue (capacity at run time: boost;
+// at compile time: boost_fixed) and moodycamel's ReaderWriterQueue (which grows; here by try_enqueue only, so it keeps to the
+// size it was given).
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -8,6 +9,7 @@
 #include <span>
 
 #include "holdfast/core/atomic.hpp"
+#include "holdfast/queue/mpmc_queue.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
 
 #include "support/bench.hpp"
@@ -87,6 +89,17 @@ struct ours_watched {
   holdfast::spsc_queue<T, Capacity, holdfast::watched> queue{};
   bool push(const T& value) { return queue.try_push(value); }
   bool pop(T& value) { return queue.try_pop(value); }
+};
+
+// The word that tells of an item stands beside it, in the same line.
+template <class T, std::size_t Capacity>
+struct ours_in_slots {
+  using item = T;
+  holdfast::spsc_slot_queue<T, Capacity> queue{};
+  bool push(const T& value) { return static_cast<bool>(queue.try_push(value)); }
+  bool pop(T& value) { return static_cast<bool>(queue.try_pop(value)); }
+  std::size_t push(std::span<const T> values) { return queue.try_push(values); }
+  std::size_t pop(std::span<T> values) { return queue.try_pop(values); }
 };
 
 #if HAS_BOOST
@@ -342,6 +355,8 @@ void batch_items(const char* name) {
   single_items<ours_sized>("holdfast_sized");
   batch_items<ours_sized>("holdfast_sized");
   single_items<ours_watched>("holdfast_watched");
+  single_items<ours_in_slots>("holdfast_slots");
+  batch_items<ours_in_slots>("holdfast_slots");
   two_threads<ours<word, 1024>>("u64_1024_batch32", "holdfast_in_place", batches_in_place<ours<word, 1024>>);
   two_threads<ours<line, 1024>>("line64_1024_batch32", "holdfast_in_place", batches_in_place<ours<line, 1024>>);
 #if HAS_BOOST

@@ -137,7 +137,7 @@ TEST_CASE("spsc_queue is written and read in place, watched or sized at run time
 TEMPLATE_TEST_CASE(
     "mpmc_queue and mpmc_lockfree_queue push and pop, one and many, full, empty and closed, on a quiet path",
     "[alloc][hot]", (mpmc_queue<std::uint64_t, 64>), (mpsc_queue<std::uint64_t, 64>), (spmc_queue<std::uint64_t, 64>),
-    (mpmc_lockfree_queue<std::uint64_t, 64>)) {
+    (spsc_slot_queue<std::uint64_t, 64>), (mpmc_lockfree_queue<std::uint64_t, 64>)) {
   const auto queue = std::make_unique<TestType>();
   tally t;
   {

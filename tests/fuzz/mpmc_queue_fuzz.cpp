@@ -128,7 +128,7 @@ void run(input& in) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   input in(data, size);
-  switch (in.byte() % 11) {
+  switch (in.byte() % 12) {
     case 0: run<mpmc_queue<std::uint32_t, 1>>(in); break;
     case 1: run<mpmc_queue<std::uint32_t, 16>>(in); break;
     case 2: run<mpsc_queue<std::uint32_t, 8>>(in); break;
@@ -139,7 +139,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 7: run<mpmc_queue<counted, 16>>(in); break;
     case 8: run<mpmc_lockfree_queue<std::uint32_t, 8>>(in); break;
     case 9: run<mpmc_lockfree_queue<counted, 1>>(in); break;
-    default: run<mpmc_lockfree_queue<counted, 4>>(in); break;
+    case 10: run<mpmc_lockfree_queue<counted, 4>>(in); break;
+    default: run<spsc_slot_queue<counted, 8>>(in); break;
   }
   return 0;
 }

@@ -37,6 +37,7 @@ std::span<const window_part> mpmc_parts() noexcept {
       window_part{"mpmc_lockfree_queue/2 x3", 5, lockfree<2, 3>},
       window_part{"mpsc_queue/2", 25, run_part<mpmc_part<holdfast::mpsc_queue<std::int64_t, 2>, 2>>},
       window_part{"spmc_queue/2", 25, run_part<mpmc_part<holdfast::spmc_queue<std::int64_t, 2>, 2>>},
+      window_part{"spsc_slot_queue/2", 15, run_part<mpmc_part<holdfast::spsc_slot_queue<std::int64_t, 2>, 2>>},
       window_part{"intrusive_mpsc_list", 15, list<2>},
       window_part{"intrusive_mpsc_list x3", 5, list<3>},
       window_part{"waiting_queue over mpmc_queue/1", 2, waiting<holdfast::mpmc_queue<std::int64_t, 1>, 2>},

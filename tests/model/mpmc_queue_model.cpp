@@ -168,6 +168,8 @@ using batches_many = batches<mpmc_queue<item, 2>>;
 MODEL_SCENARIO("mpmc_queue", batches_many, {});
 using batches_mpsc = batches<mpsc_queue<item, 2>>;
 MODEL_SCENARIO("mpmc_queue", batches_mpsc, {});
+using batches_slots = batches<spsc_slot_queue<item, 4>>;
+MODEL_SCENARIO("mpmc_queue", batches_slots, {});
 using batches_spmc = batches<spmc_queue<item, 4>>;
 MODEL_SCENARIO("mpmc_queue", batches_spmc, {});
 
@@ -200,12 +202,14 @@ using drained_until_closed_many = drained_until_closed<mpmc_queue<item, 2>>;
 MODEL_SCENARIO("mpmc_queue", drained_until_closed_many, {});
 using drained_until_closed_spmc = drained_until_closed<spmc_queue<item, 2>>;
 MODEL_SCENARIO("mpmc_queue", drained_until_closed_spmc, {});
+using drained_until_closed_slots = drained_until_closed<spsc_slot_queue<item, 2>>;
+MODEL_SCENARIO("mpmc_queue", drained_until_closed_slots, {});
 
 // Whoever asks whether it is closed sees what went before, too.
 struct asked_whether_closed {
   static constexpr unsigned threads = 2;
   mpmc_queue<item, 2> many;
-  mpmc_queue<item, 2, callers::one, callers::one> one;
+  spsc_slot_queue<item, 2> one;
   item note{0};
 
   void run(unsigned thread) {
@@ -291,5 +295,7 @@ using death_spmc = death<spmc_queue<item, 2>>;
 MODEL_SCENARIO("mpmc_queue", death_spmc, {});
 using death_mpsc = death<mpsc_queue<item, 2>>;
 MODEL_SCENARIO("mpmc_queue", death_mpsc, {});
+using death_slots = death<spsc_slot_queue<item, 2>>;
+MODEL_SCENARIO("mpmc_queue", death_slots, {});
 
 }  // namespace

@@ -35,8 +35,8 @@ TEST_CASE("spmc_queue: one producer and many consumers", "[mpmc_queue][stress]")
 }
 
 TEST_CASE("mpmc_queue: with one on each side it is a slower spsc_queue", "[mpmc_queue][stress]") {
-  hand_over<mpmc_queue<item, 64, callers::one, callers::one>, calls::single>(1, 1, 200'000);
-  hand_over<mpmc_queue<item, 64, callers::one, callers::one>, calls::batch>(1, 1, 200'000);
+  hand_over<spsc_slot_queue<item, 64>, calls::single>(1, 1, 200'000);
+  hand_over<spsc_slot_queue<item, 64>, calls::batch>(1, 1, 200'000);
 }
 
 TEST_CASE("mpmc_queue: closing while many push loses nothing that was taken", "[mpmc_queue][stress]") {

@@ -47,8 +47,7 @@ constexpr std::uint64_t starts[] = {0, 5, std::numeric_limits<std::uint32_t>::ma
                                     std::numeric_limits<std::uint64_t>::max() / 2 - 3,
                                     std::numeric_limits<std::uint64_t>::max() - 3};
 
-#define EACH_FORM \
-  (mpmc_queue<int, 4>), (mpsc_queue<int, 4>), (spmc_queue<int, 4>), (mpmc_queue<int, 4, callers::one, callers::one>)
+#define EACH_FORM (mpmc_queue<int, 4>), (mpsc_queue<int, 4>), (spmc_queue<int, 4>), (spsc_slot_queue<int, 4>)
 
 }  // namespace
 

@@ -30,8 +30,8 @@
 // things have moved on before the reason was asked for. As in any queue without a lock, what another thread has done and
 // nothing has told this one of may not count yet; who wants to sleep on a refusal takes a last look after a seq_cst fence.
 //
-// One producer or one consumer: with callers::one on a side (spmc_queue, mpsc_queue) that side needs no atomic exchange
-// and is never held up by its own, and the other side is never told busy. The interface is the same.
+// One producer or one consumer: with callers::one on a side (spmc_queue, mpsc_queue; spsc_slot_queue on both) that side needs
+// no atomic exchange and is never held up by its own, and the other side is never told busy. The interface is the same.
 //
 // Order: FIFO over all threads, by the order in which pushes claimed their slots.
 //
@@ -42,9 +42,11 @@
 // ever); move-only, without default constructor, over-aligned. What is left in the queue is destroyed with it; by then all
 // threads have stopped using it. An item that a dead thread held is not destroyed.
 //
-// When to use it: several threads on either side, all of them alive. Not for one on each side (spsc_queue, 5 to 10 times
-// as fast), not for many producers whose order among each other does not matter (fan_in: one spsc_queue a producer),
-// not between processes: one that is killed inside an operation would hold up the others for ever.
+// When to use it: several threads on either side, all of them alive. For one on each side there are two: spsc_queue, 5 to 10
+// times as fast between cores that share a cache; and spsc_slot_queue, where a question goes there and an answer back, or where
+// the cores share no cache: an item and the word that tells of it come in one line, where spsc_queue takes two. Not for many
+// producers whose order among each other does not matter (fan_in: one spsc_queue a producer), not between processes: one that is
+// killed inside an operation would hold up the others for ever.
 //
 // Memory: the slots are inside the object: Capacity cells of a word and a T, and four lines for the two positions. It has
 // an address that others know, so it is neither copied nor moved.
@@ -393,5 +395,7 @@ template <class T, std::size_t Capacity>
 using mpsc_queue = mpmc_queue<T, Capacity, callers::many, callers::one>;
 template <class T, std::size_t Capacity>
 using spmc_queue = mpmc_queue<T, Capacity, callers::one, callers::many>;
+template <class T, std::size_t Capacity>
+using spsc_slot_queue = mpmc_queue<T, Capacity, callers::one, callers::one>;
 
 }  // namespace holdfast

@@ -284,7 +284,10 @@ void play_queue(run& r) {
         crowd<holdfast::mpmc_queue<std::array<std::uint64_t, 2>, 2>>(r, 5'000, first / 2);
         break;
       case 10: crowd<holdfast::mpsc_queue<std::array<std::uint64_t, 2>, 64>>(r, 100'000, first / 2); break;
-      case 11: crowd<holdfast::spmc_queue<std::array<std::uint64_t, 2>, 64>>(r, 100'000, first / 2); break;
+      case 11:
+        crowd<holdfast::spmc_queue<std::array<std::uint64_t, 2>, 64>>(r, 50'000, first / 2);
+        crowd<holdfast::spsc_slot_queue<std::array<std::uint64_t, 2>, 64>>(r, 50'000, first / 2);
+        break;
       case 12:
         crowd<holdfast::mpmc_lockfree_queue<std::array<std::uint64_t, 2>, 256>>(r, 100'000, first / 2);
         crowd<holdfast::mpmc_lockfree_queue<std::array<std::uint64_t, 2>, 2>>(r, 5'000, first / 2);
