@@ -37,6 +37,7 @@ const char* text_of(errc code) noexcept {
     case errc::ring_attached: return "another one is attached to this side of the ring";
     case errc::ring_taken_over: return "another one has taken this side of the ring over";
     case errc::ring_corrupt: return "ring is corrupt";
+    case errc::rate_infeasible: return "more permits than the rate limit ever grants at once";
   }
   return "unknown holdfast error";
 }

@@ -49,6 +49,7 @@ enum class errc : std::uint16_t {
   ring_attached = 23,
   ring_taken_over = 24,
   ring_corrupt = 25,
+  rate_infeasible = 26,
 };
 
 // The conditions that people ask about; one for each verdict that is an error.
@@ -71,6 +72,7 @@ constexpr verdict verdict_of(errc code) noexcept {
     case errc::breaker_isolated:
     case errc::probe_quota:
     case errc::rate_limited:
+    case errc::rate_infeasible:
     case errc::bulkhead_full:
     case errc::bulkhead_timeout:
     case errc::retry_budget_exhausted:
