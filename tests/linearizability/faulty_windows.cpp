@@ -5,9 +5,11 @@
 #include <chrono>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/policy/breaker_rules.hpp"
+#include "holdfast/policy/rate_limiter.hpp"
 #include "holdfast/queue/fan_in.hpp"
 #include "holdfast/queue/mpmc_queue.hpp"
 
@@ -20,6 +22,7 @@
 #include "mpmc_part.hpp"
 #include "parts.hpp"
 #include "queue_part.hpp"
+#include "rate_part.hpp"
 
 namespace holdfast_lin {
 namespace {
@@ -171,6 +174,42 @@ class racy_budget {
   holdfast::retry_budget_options options_;
   holdfast::atomic<std::int64_t> milli_;
   holdfast::atomic<std::int64_t> noted_{0};
+};
+
+// The library's own rule, but the word is read, changed and written instead of compared and swapped.
+class racy_limiter {
+ public:
+  explicit racy_limiter(const holdfast::rate_limiter_options& o) noexcept : rate_(o) {}
+  holdfast::rate_answer try_take(holdfast::time_point now, std::uint32_t cost) noexcept {
+    const holdfast::rate_reservation r = reserve(now, {}, cost);
+    return {r.code, r.retry_after};
+  }
+  holdfast::rate_reservation reserve(holdfast::time_point now, holdfast::duration longest,
+                                     std::uint32_t cost) noexcept {
+    if (cost == 0) return {.starts_at = now};
+    if (cost > rate_.burst()) return {.code = holdfast::errc::rate_infeasible};
+    const holdfast::gcra::step step = rate_.take(word_.load(mo::acquire), now.time_since_epoch().count(), cost);
+    const holdfast::duration wait(std::max<std::int64_t>(step.wait, 0));
+    if (wait > longest) return {.code = holdfast::errc::rate_limited, .retry_after = wait - longest};
+    word_.store(step.until, mo::release);
+    return {.starts_at = now + wait, .taken = {step.from, step.until}};
+  }
+  bool give_back(holdfast::rate_reservation& r) noexcept {
+    const holdfast::rate_span span = std::exchange(r.taken, {});
+    if (span.from == span.until || word_.load(mo::acquire) != span.until) return false;
+    word_.store(span.from, mo::release);
+    return true;
+  }
+  [[nodiscard]] holdfast::rate_snapshot snapshot(holdfast::time_point now) const noexcept {
+    const std::int64_t ns = now.time_since_epoch().count();
+    const std::int64_t owed = std::max<std::int64_t>(word_.load(mo::acquire) - ns, 0);
+    const std::int64_t held = std::max<std::int64_t>(rate_.full() - owed, 0);
+    return {.available = static_cast<std::uint32_t>(held / rate_.period()), .full_in = holdfast::duration(owed)};
+  }
+
+ private:
+  holdfast::gcra rate_;
+  holdfast::atomic<std::int64_t> word_{0};
 };
 
 // The library's own rules, but the word is read, changed and written instead of compared and swapped.
@@ -351,6 +390,7 @@ std::span<const window_part> faulty_parts() noexcept {
       window_part{"mpmc_queue says full or empty for busy", 1, run_part<mpmc_part<hiding_queue, 2>>},
       window_part{"bulkhead looks, then takes", 1, run_part<bulkhead_part<racy_room, 2>>},
       window_part{"budget reads, then writes", 1, run_part<budget_part<racy_budget, 2>>},
+      window_part{"rate limiter reads, then writes", 1, run_part<rate_part<racy_limiter, 2>>},
       window_part{"breaker reads, then writes", 1, run_part<breaker_part<racy_breaker, 2>>},
       window_part{"breaker never says stale", 1, run_part<breaker_part<forgiving_breaker, 2>>},
       window_part{"broadcast looks, then takes", 1, run_part<broadcast_part<racy_broadcast, 2, 2>>},

@@ -87,8 +87,8 @@ std::vector<window_part> parts_named(const arguments& asked) {
   if (asked.faults) {
     add(faulty_parts());
   } else {
-    for (const auto table :
-         {queue_parts, mpmc_parts, broadcast_parts, bulkhead_parts, budget_parts, breaker_parts, cache_parts})
+    for (const auto table : {queue_parts, mpmc_parts, broadcast_parts, bulkhead_parts, budget_parts, rate_parts,
+                             breaker_parts, cache_parts})
       add(table());
   }
   return all;

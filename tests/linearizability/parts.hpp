@@ -24,6 +24,7 @@ std::span<const window_part> queue_parts() noexcept;
 std::span<const window_part> mpmc_parts() noexcept;
 std::span<const window_part> bulkhead_parts() noexcept;
 std::span<const window_part> budget_parts() noexcept;
+std::span<const window_part> rate_parts() noexcept;
 std::span<const window_part> breaker_parts() noexcept;
 std::span<const window_part> cache_parts() noexcept;
 std::span<const window_part> broadcast_parts() noexcept;

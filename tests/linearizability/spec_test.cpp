@@ -11,6 +11,7 @@
 #include "history.hpp"
 #include "lanes_spec.hpp"
 #include "queue_spec.hpp"
+#include "rate_spec.hpp"
 #include "semaphore_spec.hpp"
 #include "support/catch.hpp"
 #include "wgl.hpp"
@@ -245,6 +246,47 @@ TEST_CASE("budget: a lost deposit is found, whichever of two that overlap was lo
   wrong.push_back({b::balance(0, 500), 6, 6});
   CHECK(linearizable(empty, right));
   CHECK_FALSE(linearizable(empty, wrong));
+}
+
+// ---- rate limiter
+
+TEST_CASE("rate: no more is taken than there is, and who is refused is told the wait", "[linearizability][rate]") {
+  using r = rate_spec;
+  const r two({.period = 10, .burst = 2});
+  CHECK(in_turn(
+      two, {r::take(100, 1, 0), r::take(100, 2, 10), r::take(100, 1, 0), r::take(100, 1, 10), r::look(100, 0, 20)}));
+  CHECK(in_turn(two, {r::take(100, 3, r::infeasible), r::look(100, 2, 0), r::take(100, 0, 0), r::look(100, 2, 0)}));
+  CHECK_FALSE(in_turn(two, {r::take(100, 2, 0), r::take(100, 1, 0)}));
+  CHECK_FALSE(in_turn(two, {r::take(100, 1, 0), r::take(100, 1, 10)}));
+  CHECK_FALSE(in_turn(two, {r::take(100, 2, 0), r::take(100, 1, 9)}));
+  CHECK_FALSE(in_turn(two, {r::take(100, 3, 10)}));
+  CHECK_FALSE(linearizable(two, {{r::take(100, 2, 0), 0, 5}, {r::take(100, 1, 0), 1, 4}}));
+  CHECK(linearizable(two, {{r::take(100, 2, 0), 0, 5}, {r::take(100, 1, 10), 1, 4}}));
+}
+TEST_CASE("rate: time earns permits, and a reading that is older finds fewer", "[linearizability][rate]") {
+  using r = rate_spec;
+  const r two({.period = 10, .burst = 2});
+  CHECK(in_turn(
+      two, {r::take(100, 2, 0), r::take(109, 1, 1), r::take(110, 1, 0), r::look(115, 0, 15), r::look(120, 1, 10)}));
+  CHECK(in_turn(two, {r::take(200, 1, 0), r::take(100, 1, 100), r::take(200, 1, 0)}));
+  CHECK_FALSE(in_turn(two, {r::take(200, 2, 0), r::take(100, 1, 0)}));
+  CHECK_FALSE(in_turn(two, {r::take(200, 2, 0), r::take(100, 1, 110), r::take(200, 1, 0)}));
+}
+TEST_CASE("rate: reservations begin one after the other, and the last one can be given back",
+          "[linearizability][rate]") {
+  using r = rate_spec;
+  const r one({.period = 10, .burst = 1});
+  CHECK(in_turn(one, {r::reserve(100, 1, 0, 0, 100, 100, 110), r::reserve(100, 1, 15, 0, 110, 110, 120),
+                      r::reserve(100, 1, 15, 5, 0, 0, 0), r::give_back(100, 110, false), r::give_back(110, 120, true),
+                      r::give_back(110, 120, false), r::look(100, 0, 10), r::give_back(0, 0, false)}));
+  CHECK_FALSE(in_turn(one, {r::reserve(100, 1, 20, 0, 100, 100, 110), r::reserve(100, 1, 20, 0, 100, 110, 120)}));
+  CHECK_FALSE(in_turn(one, {r::reserve(100, 1, 20, 0, 100, 100, 110), r::reserve(100, 1, 20, 0, 110, 110, 120),
+                            r::give_back(100, 110, true)}));
+  CHECK_FALSE(linearizable(
+      one, {{r::reserve(100, 1, 20, 0, 100, 100, 110), 0, 5}, {r::reserve(100, 1, 20, 0, 100, 100, 110), 1, 4}}));
+  CHECK(linearizable(one, {{r::reserve(100, 1, 20, 0, 100, 100, 110), 0, 5},
+                           {r::reserve(100, 1, 20, 0, 110, 110, 120), 1, 4},
+                           {r::give_back(100, 110, false), 6, 7}}));
 }
 
 // ---- broadcast

@@ -8,12 +8,14 @@
 #include "holdfast/core/verdict.hpp"
 #include "holdfast/policy/bulkhead.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
+#include "holdfast/policy/rate_limiter.hpp"
 #include "holdfast/policy/retry_budget.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
 
 #include "linearizability/breaker_spec.hpp"
 #include "linearizability/budget_spec.hpp"
 #include "linearizability/queue_spec.hpp"
+#include "linearizability/rate_spec.hpp"
 #include "linearizability/semaphore_spec.hpp"
 #include "model/engine/scenario.hpp"
 #include "model/linearized.hpp"
@@ -116,6 +118,45 @@ struct token_history {
   }
 };
 MODEL_SCENARIO("linearizability", token_history, {});
+
+// One who takes at once, one whose clock is late, and one who reserves and gives back.
+struct rate_history {
+  static constexpr unsigned threads = 3;
+  using spec = rate_spec;
+  rate_limiter limiter{rate_limiter_options{.permits = 1, .per = duration(10), .burst = 2}};
+  linearized<spec> answers{spec({.period = 10, .burst = 2})};
+
+  static time_point at(std::int64_t ns) { return time_point(duration(ns)); }
+  void take(std::int64_t now, std::uint32_t permits) {
+    answers.record([&] { return spec::take(now, permits, limiter.try_take(at(now), permits).retry_after.count()); });
+  }
+  void run(unsigned thread) {
+    if (thread < 2) {
+      take(thread == 0 ? 100 : 95, 1);
+      return;
+    }
+    rate_reservation r;
+    answers.record([&] {
+      r = limiter.reserve(at(100), duration(10), 1);
+      return spec::reserve(100, 1, 10, r.retry_after.count(), r.starts_at.time_since_epoch().count(), r.taken.from,
+                           r.taken.until);
+    });
+    answers.record([&] {
+      const rate_span span = r.taken;
+      return spec::give_back(span.from, span.until, limiter.give_back(r));
+    });
+  }
+  void after() {
+    for (const std::int64_t now : {90, 110}) {
+      answers.record([&] {
+        const rate_snapshot s = limiter.snapshot(at(now));
+        return spec::look(now, s.available, s.full_in.count());
+      });
+    }
+    answers.judge();
+  }
+};
+MODEL_SCENARIO("linearizability", rate_history, {});
 
 constexpr std::int64_t tick_ns = std::int64_t{1} << 20U;  // what breaker_word counts time in
 constexpr std::int64_t first_tick = 1000;
