@@ -15,7 +15,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parents[2]
 STRESS = ROOT / "tools" / "stress"
-SUITES = ("queue", "waiting", "ring", "broadcast", "breaker", "budget", "bulkhead", "log", "cache", "metrics")
+SUITES = ("queue", "waiting", "ring", "broadcast", "breaker", "budget", "rate", "bulkhead", "log", "cache", "metrics")
 sys.path.insert(0, str(ROOT / "tools"))
 import workshop  # noqa: E402
 

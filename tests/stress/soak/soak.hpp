@@ -86,6 +86,7 @@ void play_cache(run& r);
 void play_log(run& r);
 void play_metrics(run& r);
 void play_queue(run& r);
+void play_rate(run& r);
 void play_ring(run& r);
 void play_waiting(run& r);
 

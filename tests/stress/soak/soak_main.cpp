@@ -14,13 +14,14 @@
 
 namespace {
 
-constexpr std::array<soak::suite, 10> suites{{
+constexpr std::array<soak::suite, 11> suites{{
     {"queue", "an item pushed, or popped; items of a batch are also counted as batched", soak::play_queue},
     {"waiting", "an item pushed, or popped, by a thread that may sleep for it or by a coroutine", soak::play_waiting},
     {"ring", "a record written, or read", soak::play_ring},
     {"broadcast", "a record written, or a look for one", soak::play_broadcast},
     {"breaker", "an admission, refused or not, a report, or a permit dropped", soak::play_breaker},
     {"budget", "a deposit, or a take, granted or not", soak::play_budget},
+    {"rate", "a take or a reservation, granted or not", soak::play_rate},
     {"bulkhead", "an attempt to enter, granted or not, or a leave", soak::play_bulkhead},
     {"log", "a log call", soak::play_log},
     {"cache", "a get, a put or an erase", soak::play_cache},
