@@ -20,6 +20,7 @@
 #include "holdfast/policy/cache.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
 #include "holdfast/policy/fallback.hpp"
+#include "holdfast/policy/rate_limiter.hpp"
 #include "holdfast/policy/retry.hpp"
 #include "holdfast/policy/retry_budget.hpp"
 #include "holdfast/queue/broadcast_ring.hpp"
@@ -342,6 +343,31 @@ TEST_CASE("a bulkhead admits, refuses and changes its limit on a quiet path", "[
   }
   CHECK(room.in_flight() == 0);
   CHECK(room.refused() > 0);
+}
+
+TEST_CASE("a rate limiter grants, reserves, refuses, takes back and changes its rate on a quiet path", "[alloc][hot]") {
+  rate_limiter limiter({.permits = 1'000, .per = 1s, .burst = 5});
+  std::uint64_t granted = 0;
+  std::uint64_t refused = 0;
+  std::uint64_t given_back = 0;
+  {
+    const hot_path_scope scope("rate_limiter");
+    for (int i = 0; i < rounds; ++i) {
+      const time_point now = start + i * 1ms;
+      limiter.try_take(now, 2) ? ++granted : ++refused;
+      auto a = limiter.admit(now);
+      if (a && i % 3 == 0) a.ticket.keep();
+      rate_reservation r = limiter.reserve(now, 2ms);
+      if (!r) ++refused;
+      if (i % 2 == 0) given_back += limiter.give_back(r) ? 1U : 0U;
+      refused += limiter.try_take(now, 6) || limiter.snapshot(now).burst == 0 ? 0U : 1U;
+      if (i % 100 == 0)
+        limiter.set_rate(now, {.permits = 1'000 + static_cast<std::uint32_t>(i % 200), .per = 1s, .burst = 5});
+    }
+  }
+  CHECK(granted > 0);
+  CHECK(refused > rounds);
+  CHECK(given_back > 0);
 }
 
 TEST_CASE("retries are spaced, decided, paid for and given back on a quiet path", "[alloc][hot]") {

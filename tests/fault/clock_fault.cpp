@@ -16,6 +16,7 @@
 
 #include "holdfast/policy/cache.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
+#include "holdfast/policy/rate_limiter.hpp"
 #include "holdfast/policy/retry_budget.hpp"
 #include "holdfast/telemetry/log_sink.hpp"
 #include "holdfast/time/clock.hpp"
@@ -105,6 +106,11 @@ int live_here(findings& f) {
   f.late += budget.try_take(born) ? 0U : 1U;
   f.early += budget.try_take(born + 40ms) ? 1U : 0U;
   f.late += budget.try_take(born + 51ms) ? 0U : 1U;
+
+  rate_limiter limiter({.permits = 20, .per = 1s, .burst = 1});
+  f.late += limiter.try_take(born) ? 0U : 1U;
+  f.early += limiter.try_take(born + 49ms) ? 1U : 0U;
+  f.late += limiter.try_take(born + 50ms) ? 0U : 1U;
 
   cache<int, int> kept({.capacity = 7, .fresh_for = 20ms, .stale_for = 1h});
   const auto put_at = steady_clock::now();

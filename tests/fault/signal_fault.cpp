@@ -3,10 +3,10 @@
 // twice or not at all. By a timer every 200 us, and at every single instruction of each operation.
 //
 // Async-signal-safe, shown here: circuit_breaker admit, report and ~permit; bulkhead try_acquire, ~permit; retry_budget;
-// counter, gauge, histogram; HOLDFAST_LOG (inside a log call of the same thread the record is counted as lost_nested,
-// inside a thread's first log call as lost_no_lane); thread_slot. Not, by their contracts: the same end of an spsc_queue
-// or record_ring (it has one caller, and a handler is a second one). cache: get is; put in a handler finds the set busy
-// if it interrupted a put there, and says so.
+// rate_limiter; counter, gauge, histogram; HOLDFAST_LOG (inside a log call of the same thread the record is counted as
+// lost_nested, inside a thread's first log call as lost_no_lane); thread_slot. Not, by their contracts: the same end of an
+// spsc_queue or record_ring (it has one caller, and a handler is a second one). cache: get is; put in a handler finds the
+// set busy if it interrupted a put there, and says so.
 #include <signal.h>
 #include <time.h>
 
@@ -23,6 +23,7 @@
 #include "holdfast/policy/bulkhead.hpp"
 #include "holdfast/policy/cache.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
+#include "holdfast/policy/rate_limiter.hpp"
 #include "holdfast/policy/retry_budget.hpp"
 #include "holdfast/telemetry/counter.hpp"
 #include "holdfast/telemetry/histogram.hpp"
@@ -40,13 +41,16 @@ namespace {
 constexpr time_point start{1h};
 
 struct part_counts {
-  std::array<std::uint64_t, 6> calls{};  // of each part
+  std::array<std::uint64_t, 7> calls{};  // of each part
   std::uint64_t admitted = 0;            // by the breaker, and reported
   std::uint64_t entered = 0;             // the bulkhead
   std::uint64_t turned_away = 0;
   std::uint64_t taken = 0;  // from the budget
   std::uint64_t denied = 0;
-  std::uint64_t torn = 0;  // values of the cache
+  std::uint64_t torn = 0;     // values of the cache
+  std::uint64_t permits = 0;  // of the rate limiter, and kept
+  std::uint64_t returned = 0;
+  std::uint64_t limited = 0;
 };
 
 struct parts {
@@ -56,9 +60,10 @@ struct parts {
   counter requests{};
   histogram latency{};
   cache<std::uint64_t, std::array<std::uint64_t, 4>> kept{{.capacity = 7}};
+  rate_limiter limiter{{.permits = 1, .per = 1ms, .burst = 50'000}};
   log_sink* log = nullptr;
 
-  static constexpr unsigned count = 6;
+  static constexpr unsigned count = 7;
   void use(unsigned which, part_counts& c, std::string_view by) noexcept {
     ++c.calls[which];
     switch (which) {
@@ -83,6 +88,15 @@ struct parts {
         static_cast<void>(kept.put(n % 3, {n, n, n, n}, start));
         if (const auto hit = kept.get(n % 3, start)) {
           for (const auto word : hit.value) c.torn += word != hit.value[0] ? 1U : 0U;
+        }
+        break;
+      }
+      case 5: {
+        rate_reservation r = limiter.reserve(start, 0ms);
+        if (!r) {
+          ++c.limited;
+        } else {
+          ++(c.calls[which] % 2 == 0 && limiter.give_back(r) ? c.returned : c.permits);
         }
         break;
       }
@@ -133,7 +147,9 @@ void judge(const char* name, parts& p, const part_counts& main, const log_stats&
   CHECK(p.latency.snapshot().count() == calls[3]);
   CHECK(p.latency.snapshot().sum == calls[3] * 1ms);
   CHECK(main.torn + h.torn == 0);
-  CHECK(log.written + log.lost() == calls[5]);
+  CHECK(main.permits + main.returned + main.limited + h.permits + h.returned + h.limited == calls[5]);
+  CHECK(p.limiter.snapshot(start).full_in == 1ms * (main.permits + h.permits));
+  CHECK(log.written + log.lost() == calls[6]);
 }
 
 void drop(void*, std::string_view) {}

@@ -12,6 +12,7 @@
 #include "holdfast/core/thread_slot.hpp"
 #include "holdfast/policy/bulkhead.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
+#include "holdfast/policy/rate_limiter.hpp"
 #include "holdfast/policy/retry_budget.hpp"
 #include "holdfast/queue/record_ring.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
@@ -33,6 +34,7 @@ struct all_parts {
   circuit_breaker breaker{{.consecutive_failures = 1, .probes = 2, .open_base = 1s, .jitter_permille = 0}};
   bulkhead room{{.limit = 4}};
   retry_budget budget{{.ratio_permille = 0, .min_per_second = 0, .burst = 60'000}};
+  rate_limiter limiter{{.permits = 1, .per = 1ms, .burst = 2}};
   counter requests{};
   spsc_queue<std::uint64_t, 64> queue{};
   alignas(8) std::array<std::byte, 4096> storage{};
@@ -63,6 +65,8 @@ void* walk(all_parts& p, unsigned last, bool by_exit) {
   auto probe = p.breaker.admit(start + 2s);
   if (end_here(2)) return nullptr;
   auto inside = p.room.try_acquire();
+  const auto entry = p.limiter.admit(start);
+  if (!entry) return nullptr;  // and the counts of what comes after tell
   if (end_here(3)) return nullptr;
   const bool paid = p.budget.try_take(start);
   if (end_here(4)) return nullptr;
@@ -109,6 +113,7 @@ TEST_CASE("a thread that ends after any step gives back what it held", "[fault]"
   std::uint64_t probes_lost = 0;
   std::uint64_t places_lost = 0;
   std::uint64_t tokens_wrong = 0;
+  std::uint64_t permits_lost = 0;
   std::uint64_t queue_wrong = 0;
   std::uint64_t lanes_lost = 0;
   for (const ending how : {ending::returns, ending::exits, ending::detached}) {
@@ -140,6 +145,7 @@ TEST_CASE("a thread that ends after any step gives back what it held", "[fault]"
         const auto s = p.breaker.snapshot(start + 2s);
         probes_lost += s.state == breaker_state::half_open ? s.probes_issued : 0U;
         tokens_wrong += p.budget.balance_milli(start) != 60'000'000 - 1'000 * taken ? 1U : 0U;
+        permits_lost += p.limiter.snapshot(start).available == 2 ? 0U : 1U;
         if (last >= 5) {
           // The lane comes back to the next thread, once the backend has emptied it.
           p.sink->flush(5s);
@@ -177,6 +183,7 @@ TEST_CASE("a thread that ends after any step gives back what it held", "[fault]"
   CHECK(probes_lost == 0);
   CHECK(places_lost == 0);
   CHECK(tokens_wrong == 0);
+  CHECK(permits_lost == 0);
   CHECK(queue_wrong == 0);
   CHECK(lanes_lost == 0);
   CHECK(thread_slot::high_water() < 16);  // numbers came back, of all those threads
