@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// spsc_queue, in its forms, and spsc_slot_queue (holdfast_slots) beside Boost.Lockfree's spsc_queue (capacity at run time: boost;
-// at compile time: boost_fixed) and moodycamel's ReaderWriterQueue (which grows; here by try_enqueue only, so it keeps to the
-// size it was given).
+// spsc_queue, in its forms (holdfast_spaced: with look_spacing), and spsc_slot_queue (holdfast_slots) beside Boost.Lockfree's
+// spsc_queue (capacity at run time: boost; at compile time: boost_fixed) and moodycamel's ReaderWriterQueue (which grows; here by
+// try_enqueue only, so it keeps to the size it was given).
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -91,6 +91,15 @@ struct ours_watched {
   bool pop(T& value) { return queue.try_pop(value); }
 };
 
+template <class T, std::size_t Capacity>
+struct ours_spaced {
+  using item = T;
+  holdfast::spsc_queue<T, Capacity, holdfast::unwatched, holdfast::look_spacing> queue{};
+  bool push(const T& value) { return queue.try_push(value); }
+  bool pop(T& value) { return queue.try_pop(value); }
+  std::size_t push(std::span<const T> values) { return queue.try_push(values); }
+  std::size_t pop(std::span<T> values) { return queue.try_pop(values); }
+};
 // The word that tells of an item stands beside it, in the same line.
 template <class T, std::size_t Capacity>
 struct ours_in_slots {
@@ -355,6 +364,8 @@ void batch_items(const char* name) {
   single_items<ours_sized>("holdfast_sized");
   batch_items<ours_sized>("holdfast_sized");
   single_items<ours_watched>("holdfast_watched");
+  single_items<ours_spaced>("holdfast_spaced");
+  batch_items<ours_spaced>("holdfast_spaced");
   single_items<ours_in_slots>("holdfast_slots");
   batch_items<ours_in_slots>("holdfast_slots");
   two_threads<ours<word, 1024>>("u64_1024_batch32", "holdfast_in_place", batches_in_place<ours<word, 1024>>);

@@ -81,16 +81,16 @@ void judge(const char* name, per_call limit) {
 
 TEST_CASE("a push and a pop take no more instructions than they did", "[instructions]") {
   if (!fault::single_step::works) return;
-  judge<spsc_queue<std::uint64_t, 1024>>("spsc_queue", {11.5, 19.6});
+  judge<spsc_queue<std::uint64_t, 1024>>("spsc_queue", {11.5, 18.4});
   judge<mpmc_queue<std::uint64_t, 1024>>("mpmc_queue", {17.1, 21.1});
   judge<mpsc_queue<std::uint64_t, 1024>>("mpsc_queue", {17.1, 20.1});
   judge<spmc_queue<std::uint64_t, 1024>>("spmc_queue", {16.1, 21.1});
   judge<spsc_slot_queue<std::uint64_t, 1024>>("spsc_slot_queue", {16.1, 20.1});
   judge<mpmc_lockfree_queue<std::uint64_t, 1024>>("mpmc_lockfree_queue", {69.1, 60.1});
-  judge<waiting_queue<spsc_queue<std::uint64_t, 1024>>>("waiting_queue over spsc_queue", {21.6, 29.6});
+  judge<waiting_queue<spsc_queue<std::uint64_t, 1024>>>("waiting_queue over spsc_queue", {21.6, 26.4});
   judge<waiting_queue<mpmc_queue<std::uint64_t, 1024>>>("waiting_queue over mpmc_queue", {24.1, 28.1});
   const auto lanes = std::make_unique<fan_in<std::uint64_t, 4, 1024>>();
   auto lane = lanes->join();
   REQUIRE(lane);
-  judge("fan_in, one lane of four", count(*lanes, *lane), {11.5, 41.8});
+  judge("fan_in, one lane of four", count(*lanes, *lane), {11.5, 39.2});
 }

@@ -8,7 +8,6 @@
 
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/prefetch.hpp"
-#include "holdfast/queue/look_spacing.hpp"
 #include "holdfast/queue/spsc_queue.hpp"
 
 // Not an unnamed one: of a function that nobody else can call, a compiler knows more than of the library's.
@@ -29,8 +28,6 @@ struct hand_queue {
   alignas(128) std::atomic<std::uint64_t> pop_pos;
   alignas(128) std::uint64_t pos;
   std::uint64_t pop_end;
-  std::uint64_t peeked[2];
-  holdfast::look_spacing spacing;
   alignas(128) std::byte storage[slots * sizeof(std::uint64_t)];
 
   std::byte* place(std::uint64_t at) { return storage + (at & (slots - 1)) * sizeof(std::uint64_t); }
@@ -56,18 +53,14 @@ struct hand_queue {
         return false;
       }
       pop_end = filled;
-      spacing.looked(at);
     }
     return true;
   }
-  [[gnu::noinline]] void end_step(std::uint64_t at) {
-    const std::uint64_t known = pop_end - at;
-    if ((at & (2 * line - 1)) == 0) {
-      if (known < 2 * line) pop_end = at;
-      spacing.pair_ended(at, known, 2 * line);
-    }
-    if (known > 4 * line) holdfast::prefetch_for_read(place(at + 4 * line));
+  void end_step(std::uint64_t at) {
     if ((at & (group - 1)) == 0) pop_pos.store(at, std::memory_order_release);
+    const std::uint64_t known = pop_end - at;
+    if (known > 4 * line) holdfast::prefetch_for_read(place(at + 4 * line));
+    if ((at & (2 * line - 1)) == 0 && known < 2 * line) pop_end = at;
   }
   bool pop(std::uint64_t& out) {
     const std::uint64_t at = pos;

@@ -50,23 +50,36 @@ TEST_CASE("event_count: a wait in vain ends no earlier than its deadline, in a p
   }
 }
 
-TEST_CASE("looks come to be far apart where the first one finds it, and close where it does not", "[event_count]") {
+TEST_CASE("looks come to be far apart where the first one finds plenty, and close where it does not", "[event_count]") {
   event_count events;
   constexpr std::uint32_t widest = event_count::widest_spacing;
-  const auto found_at = [&](int wanted) {
+  const auto found_at = [&](int wanted, bool more) {
     int looks = 0;
-    CHECK(events.wait(deadline::never(), [&] { return ++looks > wanted; }));
+    CHECK(events.wait(
+        deadline::never(), [&] { return ++looks > wanted; },
+        [&](std::uint32_t apart) {
+          CHECK(apart == events.spacing());
+          return more;
+        }));
     CHECK(looks == wanted + 1);
     return events.spacing();
   };
   CHECK(events.spacing() == 1);
-  CHECK(found_at(0) == 1);  // there before any pause: nothing is learnt
-  for (std::uint32_t expected = 2; expected <= widest; expected *= 2) CHECK(found_at(1) == expected);
-  CHECK(found_at(1) == widest);
-  CHECK(found_at(0) == widest);
-  for (std::uint32_t expected = widest / 2; expected >= 1; expected /= 2) CHECK(found_at(2) == expected);
-  CHECK(found_at(2) == 1);
-  CHECK(found_at(30) == 1);  // and where the processor was given away
+  CHECK(found_at(0, true) == 1);  // there before any pause: nothing is learnt
+  for (std::uint32_t expected = 2; expected <= widest; expected *= 2) CHECK(found_at(1, true) == expected);
+  CHECK(found_at(1, true) == widest);
+  CHECK(found_at(0, true) == widest);
+  // An answer that is there in time, alone.
+  for (std::uint32_t expected = widest / 2; expected >= 1; expected /= 2) CHECK(found_at(1, false) == expected);
+  CHECK(found_at(1, false) == 1);
+  CHECK(found_at(1, true) == 2);
+  CHECK(found_at(1, true) == 4);
+  // Plenty, but later: it does not count.
+  CHECK(found_at(2, true) == 2);
+  CHECK(found_at(30, true) == 1);  // and where the processor was given away
+  int looks = 0;
+  CHECK(events.wait(deadline::never(), [&] { return ++looks == 2; }));
+  CHECK(events.spacing() == 1);  // who does not say what there is does not widen it
 }
 
 TEST_CASE("event_count: a notify when nobody sleeps is nothing, and is not kept", "[event_count]") {

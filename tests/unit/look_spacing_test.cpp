@@ -2,6 +2,9 @@
 #include "holdfast/queue/look_spacing.hpp"
 
 #include <cstdint>
+#include <type_traits>
+
+#include "holdfast/queue/spsc_queue.hpp"
 
 #include "support/catch.hpp"
 
@@ -47,7 +50,7 @@ class reader {
     spacing_.pair_ended(pos_, known, pair_items);
     return hand_ticks::pauses - before;
   }
-  unsigned pairs(unsigned count, std::uint64_t ticks = 500, std::uint64_t since = 8, std::uint64_t known = 4) {
+  unsigned pairs(unsigned count, std::uint64_t ticks = 500, std::uint64_t since = 8, std::uint64_t known = 10) {
     unsigned pauses = 0;
     for (unsigned i = 0; i < count; ++i) pauses += pair(ticks, since, known);
     return pauses;
@@ -71,19 +74,39 @@ constexpr unsigned a_moment = spacing::moment / 100;
 
 TEST_CASE("a reader that has followed closely for long leaves the writer alone for a moment", "[look_spacing]") {
   close_reader one;
-  one.pair(500, 8, 4);  // the first is compared with nothing
+  one.pair(500, 8, 10);  // the first is compared with nothing
   CHECK(one.pairs(spacing::patience - 1) == 0);
-  CHECK(one.pair(500, 8, 4) == a_moment);
-  CHECK(one.pair(500, 8, 4) == a_moment);
+  CHECK(one.pair(500, 8, 10) == a_moment);
+  CHECK(one.pair(500, 8, 10) == a_moment);
+}
+
+TEST_CASE("a pause behind which there is little was none, and the next one takes twice the patience",
+          "[look_spacing]") {
+  close_reader one;
+  one.pair(500, 8, 2);
+  CHECK(one.pairs(spacing::patience - 1, 500, 8, 2) == 0);
+  CHECK(one.pair(500, 8, 2) == a_moment);
+  unsigned patience = spacing::patience;
+  for (int i = 0; i < 8; ++i) {
+    patience *= 2;
+    CHECK(one.pair(500, 8, 2) == 0);  // found less than `worth`: begins anew
+    CHECK(one.pairs(patience - 2, 500, 8, 2) == 0);
+    CHECK(one.pair(500, 8, 2) == a_moment);
+  }
+  CHECK(one.pair(500, 8, spacing::worth - 8) ==
+        a_moment);  // this one helped, and all patience but the first is forgotten
+  CHECK(one.pair(500, 8, 2) == 0);
+  CHECK(one.pairs(2 * spacing::patience - 2, 500, 8, 2) == 0);
+  CHECK(one.pair(500, 8, 2) == a_moment);
 }
 
 TEST_CASE("the pace is that of all that was read since, looked at or not", "[look_spacing]") {
   close_reader one;
   one.pairs(spacing::patience + 1);
   one.runs(20, 200);
-  CHECK(one.pair(500, 8, 4) == a_moment);
+  CHECK(one.pair(500, 8, 10) == a_moment);
   one.runs(20, 2 * spacing::quick_pair);
-  CHECK(one.pair(500, 8, 4) == 0);
+  CHECK(one.pair(500, 8, 10) == 0);
 }
 
 TEST_CASE("a reader with work to do is not kept waiting, nor is a burst", "[look_spacing]") {
@@ -91,7 +114,7 @@ TEST_CASE("a reader with work to do is not kept waiting, nor is a burst", "[look
   CHECK(busy.pairs(10 * spacing::patience, spacing::quick_pair) == 0);
   close_reader burst;
   for (int i = 0; i < 100; ++i) {
-    CHECK(burst.pair(1'000'000, 8, 4) == 0);
+    CHECK(burst.pair(1'000'000, 8, 10) == 0);
     CHECK(burst.pairs(spacing::patience - 1) == 0);
   }
 }
@@ -102,9 +125,10 @@ TEST_CASE("nothing is waited for where looks find single items or many", "[look_
   close_reader many;
   CHECK(many.pairs(10 * spacing::patience, 500, 8, spacing::few - 8) == 0);
   close_reader long_ago;
-  CHECK(long_ago.pairs(10 * spacing::patience, 500, pair_items + 1, 4) == 0);
+  CHECK(long_ago.pairs(10 * spacing::patience, 500, pair_items + 1, 10) == 0);
   close_reader just;
   CHECK(just.pairs(spacing::patience + 1, 500, 1, 1) == a_moment);
+  CHECK(just.pair(500, pair_items, spacing::few - pair_items) == 0);
   CHECK(just.pair(500, pair_items, spacing::few - pair_items - 1) == a_moment);
 }
 
@@ -136,15 +160,33 @@ TEST_CASE("a reader of runs leaves the writer alone before it looks", "[look_spa
 TEST_CASE("positions and ticks may wrap", "[look_spacing]") {
   close_reader one(~std::uint64_t{0} - 10 * pair_items);
   hand_ticks::time = ~std::uint64_t{0} - 5'000;
-  one.pair(500, 8, 4);
+  one.pair(500, 8, 10);
   CHECK(one.pairs(spacing::patience) == a_moment);
+}
+
+TEST_CASE("looks at once keep nothing and wait for nothing", "[look_spacing]") {
+  using queue = holdfast::spsc_queue<std::uint64_t, 1024>;
+  using spaced = holdfast::spsc_queue<std::uint64_t, 1024, holdfast::unwatched, holdfast::look_spacing>;
+  STATIC_REQUIRE(std::is_empty_v<holdfast::looks_at_once>);
+  STATIC_REQUIRE(sizeof(queue) == sizeof(spaced));
+  spaced one;
+  std::uint64_t out = 0;
+  for (std::uint64_t i = 0; i < 5'000; ++i) {
+    REQUIRE(one.try_push(i));
+    REQUIRE(one.try_push(i + 1));
+    REQUIRE(one.try_pop(out));
+    CHECK(out == i);
+    REQUIRE(one.try_pop(out));
+    CHECK(out == i + 1);
+  }
+  CHECK_FALSE(one.try_pop(out));
 }
 
 TEST_CASE("a counter that stands still holds up nobody, and where there is none nothing is waited for",
           "[look_spacing]") {
   close_reader still;
   hand_ticks::each_pause = 0;
-  still.pair(500, 8, 4);
+  still.pair(500, 8, 10);
   const unsigned pauses = still.pairs(spacing::patience);
   CHECK(pauses > 0);
   CHECK(pauses <= 256);

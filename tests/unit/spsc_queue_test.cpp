@@ -373,6 +373,21 @@ TEST_CASE("an assignment that throws in a pop leaves the item the oldest", "[sps
   CHECK(f.alive == 0);
 }
 
+TEST_CASE("a pop that returns the item moves it once, so that it cannot be lost by a second move that throws",
+          "[spsc_queue]") {
+  fuse f;
+  {
+    spsc_queue<fragile, 16> queue;
+    REQUIRE(queue.try_emplace(f, 7));
+    f.until_throw = 1;
+    const std::optional<fragile> out = queue.try_pop();
+    f.until_throw = -1;
+    REQUIRE(out.has_value());
+    CHECK(out->number() == 7);
+  }
+  CHECK(f.alive == 0);
+}
+
 TEST_CASE("a batch push that throws keeps the items before the one that threw", "[spsc_queue]") {
   fuse f;
   {

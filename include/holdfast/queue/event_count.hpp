@@ -7,8 +7,8 @@
 //                                      lock-free                          have not been woken yet
 //   notify_one            any thread   as notify(1)           never
 //   notify_all            any thread   as notify              never
-//   wait(until, holds)    any thread   blocking               never       looks, then pauses or gives its processor away and
-//                                                                        looks, then sleeps
+//   wait(until, holds,    any thread   blocking               never       looks, then pauses or gives its processor away and
+//        [plenty])                                                       looks, then sleeps
 //   sleepers, spacing     any thread   wait-free              never       a load
 //
 // In short: any thread | wait-free where nobody sleeps; who waits, sleeps | never | the deadline has passed
@@ -33,12 +33,11 @@
 // its change; between those two steps both need a fence, and the sleeper, who has time, pays for both
 // (core/asymmetric_fence.hpp).
 //
-// Before it sleeps, a waiter looks a few times more, and how far apart is learnt: twice as far if what was waited for was there
-// at the first of these looks, half as far if it was not. A reader that looks again at once finds one item, and its looks slow
-// down the writer, so that there is one item the next time, too; where it leaves the writer alone for a moment, there are many.
-// So in a stream the looks come to be `widest_spacing` pauses apart (bench/waiting_bench.cpp: three to five times as many items
-// between two cores that share a cache, no fewer between two that do not), and where a question waits for its answer they stay
-// one apart.
+// Before it sleeps, a waiter looks a few times more. How far apart is learnt, if the third argument of wait() says what there is:
+// twice as far where the first of these looks found what was waited for and plenty(apart) more of it, and half as far where it did
+// not. A reader of a stream that looks again at once finds one item, and its looks slow down the writer, so that there is one
+// item the next time, too; where it leaves the writer alone for a moment, there are many. So in a stream the looks come to be
+// `widest_spacing` pauses apart (bench/waiting_bench.cpp), and where an answer is waited for they stay one or two apart.
 //
 // Proof: model/event_count_model.cpp (with and without membarrier; each is woken, whatever times out), unit/event_count_test.cpp,
 // stress/waiting_stress.cpp.
@@ -55,10 +54,10 @@
 
 namespace holdfast {
 
-// How often wait() looks again before it sleeps: so often after `spacing` pauses of the processor, and then so often after having
-// given it to another thread that is ready to run. Of both the longest is worth about what a sleep and a wake-up cost. Few of
-// the first: there may be more threads than processors; giving away what nobody wants takes less than a microsecond
-// (bench/waiting_bench.cpp).
+// How often wait() looks again before it sleeps: so often after a pause of the processor (the first few times after spacing()
+// pauses), and then so often after having given it to another thread that is ready to run. Of both the longest is worth about
+// what a sleep and a wake-up cost. Few of the first: there may be more threads than processors; giving away what nobody wants
+// takes less than a microsecond (bench/waiting_bench.cpp).
 struct before_sleep {
   unsigned pauses = 4;
   unsigned yields = 40;
@@ -101,16 +100,26 @@ class basic_event_count {
 
   template <class Condition>
   bool wait(deadline until, Condition&& holds) {
+    return wait(until, holds, [](std::uint32_t /*apart*/) { return false; });
+  }
+  // plenty(apart): after a successful look, `apart` pauses after the one before, is there so much more that it was worth it?
+  template <class Condition, class Plenty>
+  bool wait(deadline until, Condition&& holds, Plenty&& plenty) {
     if (holds()) return true;
     if (passed(until)) return false;
     const std::uint32_t apart = spacing();
-    for (unsigned i = 1; i <= looks_.pauses; ++i) {
+    unsigned since = 0;
+    for (unsigned i = 0; i < looks_.pauses; ++i) {
       cpu_relax();
-      cpu_pause(apart - 1);
+      if (i < spaced_looks) cpu_pause(apart - 1);
       const bool done = holds();
-      if (i == 1) learn(apart, done);
+      if (i == 0) learn(apart, done && plenty(apart));
       if (done) return true;
-      if (i % 64 == 0 && passed(until)) return false;
+      since += i < spaced_looks ? apart : 1;
+      if (since >= 64) {
+        if (passed(until)) return false;
+        since = 0;
+      }
     }
     for (unsigned i = 0; i < looks_.yields; ++i) {
       give_way();
@@ -124,11 +133,12 @@ class basic_event_count {
     // hint: for an observer; and for a notifier, whom the fence before it makes see a sleeper, or the exchange behind it decide
     return sleepers_of(word_.load(mo::relaxed));
   }
-  // How many pauses the next one to wait makes before each of its first looks.
+  // How many pauses the next one to wait makes before each of its first few looks.
   [[nodiscard]] std::uint32_t spacing() const noexcept {
     return spacing_.load(mo::relaxed);  // hint: any of its values will do
   }
   static constexpr std::uint32_t widest_spacing = 32;
+  static constexpr unsigned spaced_looks = 4;
 
  private:
   // The word: a number that changes whenever somebody is told, which sleepers sleep on; how many are registered as sleepers;
@@ -165,8 +175,8 @@ class basic_event_count {
   }
 
   // A store only where it changes, so that the line of the word stays with those who notify.
-  void learn(std::uint32_t apart, bool found) noexcept {
-    const std::uint32_t next = found ? std::min(2 * apart, widest_spacing) : std::max(apart / 2, 1U);
+  void learn(std::uint32_t apart, bool worth_it) noexcept {
+    const std::uint32_t next = worth_it ? std::min(2 * apart, widest_spacing) : std::max(apart / 2, 1U);
     if (next != apart)
       spacing_.store(next, mo::relaxed);  // hint: of two who learn at once, either may have the last word
   }

@@ -46,6 +46,13 @@ class event_sources {
   bool wait(deadline until, Condition&& holds) {
     return threads_.wait(until, std::forward<Condition>(holds));
   }
+  template <class Condition, class Plenty>
+    requires requires(Threads& threads, deadline until, Condition holds, Plenty plenty) {
+      threads.wait(until, holds, plenty);
+    }
+  bool wait(deadline until, Condition&& holds, Plenty&& plenty) {
+    return threads_.wait(until, std::forward<Condition>(holds), std::forward<Plenty>(plenty));
+  }
   [[nodiscard]] std::optional<std::size_t> enter(waiter& who) noexcept { return waiters_.enter(who); }
   [[nodiscard]] bool leave(std::size_t place) noexcept { return waiters_.leave(place); }
   void vacate(std::size_t place) noexcept { waiters_.vacate(place); }

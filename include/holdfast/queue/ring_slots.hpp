@@ -145,7 +145,7 @@ class ring_slots : public ring_memory<T, Capacity> {
   [[nodiscard]] static bool begins_pair(std::uint64_t pos) noexcept { return (pos & (pair_items - 1)) == 0; }
   // Does a line (of large items: a pair) or a group end before `pos`.
   [[nodiscard]] bool ends_step(std::uint64_t pos) const noexcept {
-    constexpr std::size_t step_items = line_items > 1 ? line_items : pair_items;
+    constexpr std::size_t step_items = sizeof(T) < cache_line_size ? line_items : pair_items;
     return (pos & std::min(step_items - 1, numbers().group_mask)) == 0;
   }
 

@@ -78,12 +78,10 @@
 //   - each side asks for the lines ahead of it (the producer for the right to write them, which the consumer holds
 //     since it read them), so several are on their way at the same time. This is what counts where the two cores are
 //     far apart;
-//   - in a stream the consumer leaves the pair of lines that the producer is filling alone as long as there are others;
-//   - a consumer that has followed the producer closely for 32 pairs of lines, item after item and with nothing else to do,
-//     makes a pause of 1,200 ticks of the processor's counter (0.3 to 0.6 us) in try_pop, and so lets it get ahead
-//     (queue/look_spacing.hpp); one that waits for each item, or works on each, never does.
+//   - in a stream the consumer leaves the pair of lines that the producer is filling alone as long as there are others.
 // A queue that is nearly always empty (a fast consumer that asks again at once) runs at the pace of lines changing
-// hands, not at the pace of a stream; a consumer that pauses after a refusal avoids that.
+// hands, not at the pace of a stream; a consumer that pauses after a refusal avoids that, and so does one that never is
+// refused and asks for it: with look_spacing as the fourth parameter, its calls may pause (queue/look_spacing.hpp).
 //
 // Proof: model/spsc_queue_model.cpp (every execution of small cases: order, refusals, the wrap, deaths),
 // unit/spsc_queue_test.cpp (each line above by name), stress/spsc_queue_stress.cpp (order and count between threads,
@@ -108,12 +106,14 @@
 #include "holdfast/core/option_error.hpp"
 #include "holdfast/core/prefetch.hpp"
 #include "holdfast/queue/bounded_queue.hpp"
+#include "holdfast/queue/look_spacing.hpp"
 #include "holdfast/queue/queue_watch.hpp"
 #include "holdfast/queue/spsc_ring.hpp"
 
 namespace holdfast {
 
-template <class T, std::size_t Capacity = std::dynamic_extent, queue_watch Watch = unwatched>
+template <class T, std::size_t Capacity = std::dynamic_extent, queue_watch Watch = unwatched,
+          class Looks = looks_at_once>
 class spsc_queue {
   static constexpr bool fixed = Capacity != std::dynamic_extent;
   static_assert(!fixed || std::has_single_bit(Capacity),
@@ -121,7 +121,7 @@ class spsc_queue {
   static_assert(std::is_object_v<T> && !std::is_const_v<T> && !std::is_array_v<T>, "spsc_queue: T is an object type");
   static_assert(std::is_nothrow_destructible_v<T>, "spsc_queue: T's destructor must not throw");
 
-  using ring_type = spsc_ring<T, Capacity, Watch>;
+  using ring_type = spsc_ring<T, Capacity, Watch, Looks>;
   using slots_type = typename ring_type::slots_type;
 
  public:
@@ -235,13 +235,14 @@ class spsc_queue {
   // For a T that cannot be assigned to.
   [[nodiscard]] std::optional<T> try_pop() noexcept(
       std::is_nothrow_move_constructible_v<T>) requires std::move_constructible<T> {
+    std::optional<T> out;  // the one that is returned: an item is moved once
     const std::uint64_t pos = ring_.pop_pos();
     if (!ring_.has_item(pos)) {
       refused_pop();
-      return std::nullopt;
+      return out;
     }
     T* const from = item(pos);
-    std::optional<T> out(std::move(*from));  // if it throws, the item is still the oldest
+    out.emplace(std::move(*from));  // if it throws, the item is still the oldest
     std::destroy_at(from);
     ring_.popped_one(pos);
     return out;

@@ -9,8 +9,8 @@
 //   pushed_one, pushed     producer   wait-free   O(1)   never       -
 //   pop_pos                consumer   wait-free   O(1)   never       the position of the oldest item
 //   has_item               consumer   wait-free   O(1)   never       is there one
-//   items(wanted)          consumer   wait-free   O(1)   never       how many, from there on; may make a pause as well
-//   popped_one             consumer   wait-free   O(1)   never       -; may make a pause, see look_spacing.hpp
+//   items(wanted)          consumer   wait-free   O(1)   never       how many, from there on
+//   popped_one             consumer   wait-free   O(1)   never       -
 //   popped_run, popped     consumer   wait-free   O(1)   never       -
 //   size_approx            anyone     wait-free   O(1)   never       at most group - 1 too many
 //
@@ -63,7 +63,7 @@ class shown_run {
   std::size_t count_ = 0;
 };
 
-template <class T, std::size_t Capacity, queue_watch Watch>
+template <class T, std::size_t Capacity, queue_watch Watch, class Looks>
 class spsc_ring {
   static constexpr std::size_t spacing = 2 * cache_line_size;
 
@@ -125,22 +125,27 @@ class spsc_ring {
       const std::uint64_t filled = see_filled(pos);
       if (filled == pos) return false;
       consumer_.end = filled;
-      consumer_.spacing.looked(pos);
+      consumer_.looks.looked(pos);
     }
     return true;
   }
   [[nodiscard]] std::size_t items(std::uint64_t pos, std::size_t wanted) noexcept {
     if (consumer_.end - pos < wanted) {
-      if (consumer_.end == pos) consumer_.spacing.will_look(pos, slots_type::pair_items);
+      if (consumer_.end == pos) consumer_.looks.will_look(pos, slots_type::pair_items);
       consumer_.end = see_filled(pos);
-      if (consumer_.end != pos) consumer_.spacing.looked(pos);
+      if (consumer_.end != pos) consumer_.looks.looked(pos);
     }
     return static_cast<std::size_t>(consumer_.end - pos);
   }
   void popped_one(std::uint64_t pos) noexcept {
     consumer_.pos = pos + 1;
-    if (slots_.ends_step(pos + 1)) [[unlikely]]
+    if (!slots_.ends_step(pos + 1)) [[likely]]
+      return;
+    if constexpr (Looks::spaced) {
+      end_step_apart(pos + 1);
+    } else {
       end_step(pos + 1);
+    }
   }
   // Tells of them if a group ends among them, like single ones.
   void popped_run(std::uint64_t next) noexcept {
@@ -194,20 +199,21 @@ class spsc_ring {
   // Single pops have come to the end of a line or of a group. While there is a stream they stop before a pair of lines that
   // is being filled, as far as is known, and leave it to the producer. There is a look at what is there now before the next
   // pop, which takes a part of a pair when there is nothing else, so no item waits for another one.
-  // Apart, so that what it needs costs no registers in a loop of pops, and the pops are small enough to be inlined.
-  [[gnu::noinline]] void end_step(std::uint64_t pos) noexcept {
+  void end_step(std::uint64_t pos) noexcept {
+    if ((pos & slots_.numbers().group_mask) == 0) publish_popped(pos);
     const std::uint64_t known = consumer_.end - pos;
-    if (slots_.begins_pair(pos)) {
-      if (known < slots_type::pair_items) consumer_.end = pos;
-      consumer_.spacing.pair_ended(pos, known, slots_type::pair_items);
-    }
     if constexpr (sizeof(T) < cache_line_size) {
       if (slots_.begins_line(pos) && slots_.deep() && known > slots_type::read_ahead) {
         prefetch_for_read(slots_.place(pos + slots_type::read_ahead));
       }
     }
-    if ((pos & slots_.numbers().group_mask) == 0) publish_popped(pos);
+    if (slots_.begins_pair(pos)) {
+      if (known < slots_type::pair_items) consumer_.end = pos;
+      consumer_.looks.pair_ended(pos, known, slots_type::pair_items);
+    }
   }
+  // So that the pops of who asked for more than a look at once are small enough to be inlined as well.
+  [[gnu::noinline]] void end_step_apart(std::uint64_t pos) noexcept { end_step(pos); }
   void publish_popped(std::uint64_t pos) noexcept {
     // [Q3] release, pairs with [Q4] and [Q5]: we are done with the slots before `pos`
     pop_pos_.store(pos, mo::release);
@@ -224,7 +230,8 @@ class spsc_ring {
     std::uint64_t pos;  // the next item; pop_pos_ follows it in groups
     std::uint64_t end;  // pops up to here need not look at the producer
     shown_run peeked;
-    look_spacing spacing;  // not beside `end`: g++ makes one store of the two that a look does, which takes longer
+    // Not beside `end`: g++ would make one store of the two that a look does, which takes longer.
+    [[no_unique_address]] Looks looks{};
     [[no_unique_address]] typename Watch::template pops<callers::one> watch{};
   };
 

@@ -47,6 +47,7 @@
 // stress/waiting_stress.cpp, linearizability/mpmc_windows.cpp, bench/waiting_bench.cpp.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -252,16 +253,26 @@ class waiting_queue {
   }
 
   // `attempt` until it is something else than `refusal`. Apart from the first attempt, which is nearly always the last.
-  template <class Events, class Stop, class Attempt>
-  queue_result wait(Events& events, deadline until, queue_op_status refusal, const Stop& stop, Attempt attempt) {
+  template <class Events, class Stop, class Attempt, class Left>
+  queue_result wait(Events& events, deadline until, queue_op_status refusal, const Stop& stop, Attempt attempt,
+                    Left left) {
     queue_result answer = refusal;
     const auto settled = [&] { return settles(answer, until, refusal, stop, attempt); };
+    // What the events may learn from: whether there was much more than this thread waited for.
+    const auto plenty = [&](std::uint32_t apart) { return answer == queue_op_status::success && left() >= apart / 2; };
+    const auto look = [&] {
+      if constexpr (requires { events.wait(until, settled, plenty); }) {
+        static_cast<void>(events.wait(until, settled, plenty));
+      } else {
+        static_cast<void>(events.wait(until, settled));
+      }
+    };
     if constexpr (std::same_as<Stop, nobody>) {
-      static_cast<void>(events.wait(until, settled));
+      look();
     } else if (!settled()) {
       const auto wake = [&events] { events.notify_all(); };
       const std::stop_callback<decltype(wake)> woken(stop, wake);
-      static_cast<void>(events.wait(until, settled));
+      look();
     }
     if (answer != queue_op_status::busy) return answer;
     // It may have been told of the item behind the one that is under way: somebody else has to look for it.
@@ -288,7 +299,8 @@ class waiting_queue {
   template <class Stop>
   [[gnu::noinline]] queue_result push_waiting(value_type& value, deadline until, const Stop& stop) {
     const auto again = [&] { return queue_result(push(std::move(value))); };
-    return told_of_item(wait(room_, until, queue_op_status::full, stop, again));
+    const auto room = [&] { return capacity() - std::min(size_approx(), capacity()); };
+    return told_of_item(wait(room_, until, queue_op_status::full, stop, again, room));
   }
   template <class Stop>
   queue_result pop_until(value_type& out, deadline until, const Stop& stop) {
@@ -315,7 +327,8 @@ class waiting_queue {
   }
   template <class Stop>
   [[gnu::noinline]] queue_result pop_waiting(value_type& out, deadline until, const Stop& stop) {
-    return told_of_room(wait(items_, until, queue_op_status::empty, stop, [&] { return queue_result(pop(out)); }));
+    const auto again = [&] { return queue_result(pop(out)); };
+    return told_of_room(wait(items_, until, queue_op_status::empty, stop, again, [&] { return size_approx(); }));
   }
 
   Queue queue_;
