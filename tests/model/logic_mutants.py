@@ -15,7 +15,7 @@ have several lines):
     + the mistake
 
 A mutant whose text is not there any more, that does not compile, or that no scenario notices fails the run. All take
-minutes, so a run tries a seventh of them, another one each day (UTC); HOLDFAST_LOGIC_MUTANTS=all tries all.
+minutes, so a run tries a tenth of them, another one each day (UTC); HOLDFAST_LOGIC_MUTANTS=all tries all.
 """
 import argparse
 import json
@@ -106,8 +106,8 @@ def main():
     every = [m for m in read(options.mutants) if options.only in m["what"]]
     mutants = every
     if not options.only and os.environ.get("HOLDFAST_LOGIC_MUTANTS") != "all":
-        turn = int(time.time() // 86_400) % 7
-        mutants = [m for i, m in enumerate(every) if i % 7 == turn or stale(options, m)]
+        turn = int(time.time() // 86_400) % 10
+        mutants = [m for i, m in enumerate(every) if i % 10 == turn or stale(options, m)]
         print(f"logic: {len(mutants)} of {len(every)} mutants today; all with HOLDFAST_LOGIC_MUTANTS=all")
     begun = time.monotonic()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:

@@ -259,7 +259,7 @@ class waiting_queue {
     queue_result answer = refusal;
     const auto settled = [&] { return settles(answer, until, refusal, stop, attempt); };
     // What the events may learn from: whether there was much more than this thread waited for.
-    const auto plenty = [&](std::uint32_t apart) { return answer == queue_op_status::success && left() >= apart / 2; };
+    const auto plenty = [&](std::uint32_t apart) { return answer == queue_op_status::success && left() >= apart / 4; };
     const auto look = [&] {
       if constexpr (requires { events.wait(until, settled, plenty); }) {
         static_cast<void>(events.wait(until, settled, plenty));
