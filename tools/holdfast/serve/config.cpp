@@ -2,6 +2,7 @@
 #include "serve/config.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstddef>
 #include <fstream>
@@ -11,6 +12,8 @@
 
 #include <nlohmann/json.hpp>
 #include <toml++/toml.h>
+
+#include "serve/policy_options.hpp"
 
 namespace holdfast::serve {
 namespace {
@@ -165,12 +168,41 @@ bool ends_with(const std::string& text, std::string_view end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-void check_dependency(std::vector<config_error>& out, const char* name, const dependency_options& d) {
-  const auto complain = [&](const char* leaf, const char* what) {
-    out.push_back({"configuration", 0, std::string(name) + "." + leaf, what});
+// Where a policy's option has another name than the setting that it comes from.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 7> settings_of{{
+    {"limit", "bulkhead"},
+    {"max_attempts", "attempts"},
+    {"base", "backoff_base"},
+    {"cap", "backoff_cap"},
+    {"ratio_permille", "budget_permille"},
+    {"min_per_second", "budget_min_per_second"},
+    {"capacity", "entries"},
+}};
+
+// What the policy itself says of its options, in the words of the settings.
+void ask_policy(std::vector<config_error>& out, const std::vector<field>& fields, const char* section,
+                const option_error& wrong) {
+  if (!wrong) return;
+  const auto* const other = std::find_if(settings_of.begin(), settings_of.end(),
+                                         [&](const auto& names) { return names.first == wrong.field; });
+  std::string key = section;
+  key += ".";
+  key += other == settings_of.end() ? wrong.field : other->second;
+  const field* f = find_field(fields, key);
+  const bool is_time = f != nullptr && std::holds_alternative<milliseconds*>(f->into);
+  const auto shown = [&](std::int64_t n) {
+    return is_time ? format_duration(std::chrono::duration_cast<milliseconds>(duration(n))) : std::to_string(n);
   };
-  if (d.backoff_cap < d.backoff_base) complain("backoff_cap", "must be at least backoff_base");
-  if (d.open_max < d.open_base) complain("open_max", "must be at least open_base");
+  out.push_back({"configuration", 0, std::move(key),
+                 "must be " + std::string(wrong.relation) + " " + shown(wrong.limit) + ", is " + shown(wrong.value)});
+}
+
+void check_dependency(std::vector<config_error>& out, const std::vector<field>& fields, const char* name,
+                      const dependency_options& d) {
+  ask_policy(out, fields, name, validate(room_of(d)));
+  ask_policy(out, fields, name, validate(retry_of(d, d.attempts)));
+  ask_policy(out, fields, name, validate(budget_of(d)));
+  ask_policy(out, fields, name, validate(breaker_of(d, 0)));
 }
 
 }  // namespace
@@ -213,10 +245,13 @@ std::vector<config_error> read_config_file(const std::string& path, const std::v
 
 std::vector<config_error> check_relations(const options& o) {
   std::vector<config_error> out;
-  check_dependency(out, "primary", o.primary);
-  check_dependency(out, "primary_write", o.primary_write);
-  check_dependency(out, "replica", o.replica);
-  check_dependency(out, "cdn", o.cdn);
+  options unread;
+  const auto fields = fields_of(unread);
+  check_dependency(out, fields, "primary", o.primary);
+  check_dependency(out, fields, "primary_write", o.primary_write);
+  check_dependency(out, fields, "replica", o.replica);
+  check_dependency(out, fields, "cdn", o.cdn);
+  ask_policy(out, fields, "cache", validate(entries_of(o.cache, 0)));
   if (o.data.dir.empty()) out.push_back({"configuration", 0, "data.dir", "must not be empty"});
   return out;
 }

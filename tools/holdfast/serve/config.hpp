@@ -27,7 +27,8 @@ std::string to_text(const config_error& error);
 std::vector<config_error> read_config_file(const std::string& path, const std::vector<field>& fields);
 std::vector<config_error> read_toml(const std::string& file, std::string_view text, const std::vector<field>& fields);
 std::vector<config_error> read_json(const std::string& file, std::string_view text, const std::vector<field>& fields);
-// Relations between fields, after file and flags are in.
+// What no field can know alone, after file and flags are in: relations between fields, and what the policies that are
+// told them would refuse.
 std::vector<config_error> check_relations(const options& o);
 // The whole configuration as a TOML file that read_toml() takes back.
 std::string print_config(const std::vector<field>& fields);

@@ -1,52 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "serve/dependency.hpp"
 
+#include "serve/policy_options.hpp"
+
 namespace holdfast::serve {
-namespace {
-
-template <class T>
-T as(std::int64_t n) {
-  return static_cast<T>(n);
-}
-
-// Far more than one outage's first seconds need, far less than would hide a storm of retries.
-constexpr std::uint32_t budget_burst = 50;
-
-circuit_breaker_options breaker_of(const dependency_options& o, std::uint64_t seed) {
-  circuit_breaker_options b;
-  b.consecutive_failures = as<std::uint16_t>(o.consecutive_failures);
-  b.failure_permille = as<std::uint16_t>(o.failure_permille);
-  b.min_calls = as<std::uint32_t>(o.min_calls);
-  b.window = o.window;
-  b.probes = as<std::uint8_t>(o.probes);
-  // A probe reports within its timeout; one that does not has been lost with its caller.
-  b.probe_lease = 4 * o.attempt_timeout + milliseconds(100);
-  b.open_base = o.open_base;
-  b.open_max = o.open_max;
-  b.seed = seed;
-  return b;
-}
-
-retry_options retry_of(const dependency_options& o, std::int64_t attempts) {
-  retry_options r;
-  r.max_attempts = as<std::uint16_t>(attempts);
-  r.backoff.base = o.backoff_base;
-  r.backoff.cap = o.backoff_cap;
-  r.min_attempt_time = milliseconds(1);
-  return r;
-}
-
-}  // namespace
 
 dependency::dependency(std::string_view name, const dependency_options& o, std::uint64_t seed, service_log& log,
                        dependency_metrics metrics)
     : name_(name),
       options_(o),
-      room_(bulkhead_options{.limit = as<std::uint32_t>(o.bulkhead)}),
+      room_(room_of(o)),
       breaker_(breaker_of(o, seed)),
-      budget_(retry_budget_options{.ratio_permille = as<std::uint32_t>(o.budget_permille),
-                                   .min_per_second = as<std::uint32_t>(o.budget_min_per_second),
-                                   .burst = budget_burst}),
+      budget_(budget_of(o)),
       guard_{.name = name_,
              .room = &room_,
              .breaker = &breaker_,

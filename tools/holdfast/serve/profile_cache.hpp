@@ -12,6 +12,7 @@
 
 #include "serve/library_watch.hpp"
 #include "serve/options.hpp"
+#include "serve/policy_options.hpp"
 #include "serve/profile.hpp"
 
 namespace holdfast::serve {
@@ -27,11 +28,7 @@ static_assert(std::is_standard_layout_v<cached_profile>);
 class profile_cache {
  public:
   profile_cache(const cache_options& o, library_watch& watch)
-      : watch_(watch),
-        entries_(holdfast::cache_options{.capacity = static_cast<std::uint32_t>(o.entries),
-                                         .fresh_for = o.fresh_for,
-                                         .stale_for = o.stale_for,
-                                         .seed = random_id_bits()}) {}
+      : watch_(watch), entries_(entries_of(o, random_id_bits())) {}
 
   // `true_at` is when it was known to be the current version: an older answer never replaces a younger one.
   void put(const profile& p, time_point true_at) noexcept {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "serve/config.hpp"
 
+#include <utility>
+
 #include "support/catch.hpp"
 
 using namespace holdfast::serve;
@@ -114,6 +116,82 @@ TEST_CASE("config: relations between fields are checked") {
   o.replica.backoff_cap = milliseconds(1);
   o.cdn.open_max = milliseconds(10);
   CHECK(check_relations(o).size() == 2);
+  const std::string text = all_of(check_relations(o));
+  INFO(text);
+  CHECK(text.find("replica.backoff_cap: must be at least 2ms, is 1ms") != std::string::npos);
+  CHECK(text.find("cdn.open_max: must be at least 1s, is 10ms") != std::string::npos);
+}
+
+TEST_CASE("config: what a breaker would refuse is refused with field, value and limit") {
+  options o;
+  const auto errors = read_toml("a.toml",
+                                "[primary]\nconsecutive_failures = 512\nprobes = 32\n"
+                                "[cdn]\nconsecutive_failures = 511\nprobes = 31\n",
+                                fields_of(o));
+  const std::string text = all_of(errors);
+  INFO(text);
+  CHECK(errors.size() == 2);
+  CHECK(text.find("a.toml:2: primary.consecutive_failures: must be 0 to 511, is 512") != std::string::npos);
+  CHECK(text.find("a.toml:3: primary.probes: must be 1 to 31, is 32") != std::string::npos);
+  CHECK(check_relations(o).empty());
+}
+
+TEST_CASE("config: every policy is asked about its options, whoever set them, and none is cut to fit") {
+  const auto complaint = [](auto change) {
+    options o;
+    change(o);
+    return all_of(check_relations(o));
+  };
+  CHECK(complaint([](options& o) { o.primary.probes = 100; }) ==
+        "configuration: primary.probes: must be at most 31, is 100\n");
+  CHECK(complaint([](options& o) { o.cdn.consecutive_failures = 1000; }) ==
+        "configuration: cdn.consecutive_failures: must be at most 511, is 1000\n");
+  CHECK(complaint([](options& o) { o.replica.bulkhead = 0; }) ==
+        "configuration: replica.bulkhead: must be at least 1, is 0\n");
+  CHECK(complaint([](options& o) { o.primary_write.attempts = -3; }) ==
+        "configuration: primary_write.attempts: must be at least 1, is 0\n");
+  CHECK(complaint([](options& o) { o.primary.budget_permille = 10'001; }) ==
+        "configuration: primary.budget_permille: must be at most 10000, is 10001\n");
+  CHECK(complaint([](options& o) { o.primary.window = milliseconds(99); }) ==
+        "configuration: primary.window: must be at least 100ms, is 99ms\n");
+  CHECK(complaint([](options& o) { o.cache.entries = 0; }) ==
+        "configuration: cache.entries: must be at least 1, is 0\n");
+  CHECK(complaint([](options& o) { o.cache.stale_for = milliseconds(-1); }) ==
+        "configuration: cache.stale_for: must be at least 0ms, is -1ms\n");
+  // 256 + 3 probes are not three, and 2^32 + 64 places are not 64.
+  CHECK_FALSE(complaint([](options& o) { o.primary.probes = 259; }).empty());
+  CHECK_FALSE(complaint([](options& o) { o.primary.bulkhead = (std::int64_t{1} << 32) + 64; }).empty());
+}
+
+TEST_CASE("config: no setting's limits let through what its policy refuses") {
+  options o;
+  for (auto* d : {&o.primary, &o.primary_write, &o.replica, &o.cdn}) {
+    // So that every other setting may be anywhere.
+    d->backoff_base = milliseconds(0);
+    d->backoff_cap = milliseconds(60'000);
+    d->open_base = milliseconds(10);
+    d->open_max = milliseconds(3'600'000);
+  }
+  int tried = 0;
+  for (const auto& f : fields_of(o)) {
+    if (f.key.find('.') == std::string::npos) continue;
+    CAPTURE(f.key);
+    for (const auto limit : {f.min, f.max}) {
+      CAPTURE(limit);
+      if (auto* const* number = std::get_if<std::int64_t*>(&f.into)) {
+        const auto before = std::exchange(**number, limit);
+        CHECK(all_of(check_relations(o)).empty());
+        **number = before;
+        ++tried;
+      } else if (auto* const* time = std::get_if<milliseconds*>(&f.into)) {
+        const auto before = std::exchange(**time, milliseconds(limit));
+        CHECK(all_of(check_relations(o)).empty());
+        **time = before;
+        ++tried;
+      }
+    }
+  }
+  CHECK(tried > 100);
 }
 
 TEST_CASE("config: a file that cannot be read, or is neither TOML nor JSON, is an error") {
