@@ -85,8 +85,9 @@ void budget(input& in) {
         oracle.add(o.ratio_permille, ns / 1'000'000);
         break;
       case 5:
-        mine.give_back(now, cost);
-        oracle.add(std::int64_t{cost} * 1000, ns / 1'000'000);
+        // Every other one without a clock: that earns nothing and moves no time.
+        n % 2 == 0 ? mine.give_back(now, cost) : mine.give_back(cost);
+        oracle.add(std::int64_t{cost} * 1000, n % 2 == 0 ? ns / 1'000'000 : 0);
         break;
       default: {
         const std::uint32_t price = choice % 8 == 6 ? cost : static_cast<std::uint32_t>(in.number(2));

@@ -49,8 +49,10 @@ class budget_part {
           break;
         case 2:
           made.record(clock, [&] {
-            budget_->give_back(at(now), tokens);
-            return spec::give_back(now, tokens);
+            // Without a clock it earns nothing and moves no time, as at the beginning of time.
+            const bool timed = (bits >> 24U) % 2 == 0;
+            timed ? budget_->give_back(at(now), tokens) : budget_->give_back(tokens);
+            return spec::give_back(timed ? now : 0, tokens);
           });
           break;
         case 3: made.record(clock, [&] { return spec::balance(now, budget_->balance_milli(at(now))); }); break;

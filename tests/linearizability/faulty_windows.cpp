@@ -146,6 +146,7 @@ class racy_budget {
   explicit racy_budget(const holdfast::retry_budget_options& o) noexcept : options_(o), milli_(full()) {}
   void on_first_attempt(holdfast::time_point now) noexcept { put(now, options_.ratio_permille); }
   void give_back(holdfast::time_point now, std::uint32_t cost) noexcept { put(now, 1000 * std::int64_t{cost}); }
+  void give_back(std::uint32_t cost) noexcept { put({}, 1000 * std::int64_t{cost}); }
   bool try_take(holdfast::time_point now, std::uint32_t cost) noexcept {
     const std::int64_t left = at(now) - 1000 * std::int64_t{cost};
     if (cost == 0 || left < 0) return cost == 0;

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstdint>
 
+#include "holdfast/exec/call.hpp"
 #include "holdfast/policy/retry_budget.hpp"
 
 #include "model/engine/scenario.hpp"
@@ -107,6 +108,91 @@ struct given_back : watched_purse {
   void after() { must_hold(at_ms(0), 1000, 0); }
 };
 MODEL_SCENARIO("retry_budget", given_back, {});
+
+// One gives back without a clock, beside one who takes and one whose deposit brings time that earns: none of it is lost.
+struct given_back_without_a_clock : watched_purse {
+  static constexpr unsigned threads = 3;
+
+  given_back_without_a_clock() : watched_purse({.ratio_permille = 500, .min_per_second = 100, .burst = 4}) {
+    empty(at_ms(0));
+    granted = budget.granted();
+  }
+  void run(unsigned thread) {
+    switch (thread) {
+      case 0:
+        budget.give_back(1U);
+        returned += 1000;
+        break;
+      case 1: take(at_ms(0)); break;
+      default: deposit(at_ms(5)); break;
+    }
+  }
+  void after() { must_hold(at_ms(10), 0, 1000); }
+};
+MODEL_SCENARIO("retry_budget", given_back_without_a_clock, {});
+
+// The same at the brim: two give back, and there is room for one and a half. What found the purse full is gone, and
+// nothing else.
+struct given_back_to_the_brim : watched_purse {
+  static constexpr unsigned threads = 3;
+
+  given_back_to_the_brim() : watched_purse({.ratio_permille = 500, .min_per_second = 0, .burst = 2}) {
+    MODEL_CHECK(take(at_ms(0), 2));
+    deposit(at_ms(0));
+  }
+  void run(unsigned thread) {
+    if (thread < 2) {
+      budget.give_back(1U);
+    } else {
+      take(at_ms(0), 2);
+    }
+  }
+  void after() {
+    const std::int64_t balance = budget.balance_milli(at_ms(0));
+    MODEL_CHECK(balance == (granted == 1 ? 2000 : 0));
+  }
+};
+MODEL_SCENARIO("retry_budget", given_back_to_the_brim, {});
+
+// Two calls at one token. One is cancelled while it waits for its retry, the other wakes and sends it, if it was paid:
+// what the purse has lost is what was sent, and a token that came back is there for the other.
+struct two_calls_at_one_token {
+  static constexpr unsigned threads = 2;
+
+  retry_budget budget{{.ratio_permille = 0, .min_per_second = 0, .burst = 1}};
+  guard protects{.budget = &budget,
+                 .retry = {.max_attempts = 2,
+                           .backoff = {.kind = backoff_kind::constant, .base = duration(10), .cap = duration(10)}}};
+  std::int64_t sent = 0;
+
+  void run(unsigned thread) {
+    no_observer nobody;
+    call_machine machine(protects, {.safety = idempotency::idempotent}, nobody);
+    const error down(errc::attempt_timeout);
+    MODEL_CHECK(machine.start(at_ms(0)) == call_step::attempt);
+    if (machine.finish(verdict::transient, error(down.code, verdict::transient), at_ms(0)) == call_step::done) {
+      MODEL_CHECK(machine.failure().stopped_by == errc::retry_budget_exhausted);
+      return;
+    }
+    if (thread == 0) {
+      if (choose(2) == 0) machine.cancel(at_ms(1));  // else it is dropped
+      return;
+    }
+    MODEL_CHECK(machine.resume(machine.wake_at()) == call_step::attempt);
+    ++sent;
+    MODEL_CHECK(machine.finish(verdict::ok, {}, at_ms(1)) == call_step::done);
+  }
+  void after() const {
+    MODEL_CHECK(budget.balance_milli(at_ms(1)) == 1000 - 1000 * sent);
+    MODEL_CHECK(budget.granted() >= static_cast<std::uint64_t>(sent));
+  }
+  // Who dies keeps at most the token that it had.
+  void after_death(unsigned) const {
+    const std::int64_t balance = budget.balance_milli(at_ms(1));
+    MODEL_CHECK(balance == 0 || (balance == 1000 && sent == 0));
+  }
+};
+MODEL_SCENARIO("retry_budget", two_calls_at_one_token, {});
 
 // Time moves forward by ten milliseconds, each of which earns a tenth of a token; one thread's reading is older, and one
 // deposits at the time at which the purse was emptied. Nothing is earned twice, and nothing is lost.

@@ -3,6 +3,8 @@
 #include <thread>
 #include <vector>
 
+#include "holdfast/core/random.hpp"
+#include "holdfast/exec/call.hpp"
 #include "holdfast/policy/retry_budget.hpp"
 
 #include "support/catch.hpp"
@@ -66,4 +68,65 @@ TEST_CASE("R1 holds when threads bring clocks that lag behind each other", "[ret
   const std::uint64_t earned_milli = options.burst * 1000ULL + options.min_per_second * milliseconds;
   CHECK(budget.granted() * 1000 <= earned_milli);
   CHECK(budget.granted() * 2000 + options.burst * 1000ULL >= earned_milli / 2);  // and it did pay out
+}
+
+TEST_CASE("R1 four threads of calls, cancelled, dropped and turned away: the budget pays for what is sent",
+          "[retry_budget]") {
+  constexpr unsigned threads = 4;
+  constexpr unsigned rounds = 10'000;
+  constexpr retry_budget_options options{.ratio_permille = 0, .min_per_second = 0, .burst = 67'000};
+  retry_budget budget(options);
+  bulkhead room({.limit = 2});  // narrower than the threads: some are turned away
+  const guard protects{
+      .room = &room,
+      .budget = &budget,
+      .retry = {.max_attempts = 4, .backoff = {.kind = backoff_kind::constant, .base = 1ms, .cap = 1ms}}};
+  constexpr time_point start{1h};
+  struct alignas(64) books {
+    std::uint64_t sent = 0;     // retries that reached the callee
+    std::uint64_t unsent = 0;   // retries that were paid for and then given up
+    std::uint64_t refused = 0;  // turned away by the room
+  };
+  std::vector<books> each(threads);
+  std::vector<std::thread> workers;
+  for (unsigned t = 0; t < threads; ++t) {
+    workers.emplace_back([&, t] {
+      books mine;
+      splitmix64 bits(t);
+      for (unsigned i = 0; i < rounds; ++i) {
+        no_observer nobody;
+        call_machine machine(protects, {.safety = idempotency::idempotent}, nobody);
+        auto step = machine.start(start);
+        while (step != call_step::done) {
+          const std::uint64_t choice = bits() % 8;
+          if (step == call_step::attempt) {
+            if (machine.attempts() > 1) ++mine.sent;
+            const bool fails = choice < 5;
+            const error why(errc::attempt_timeout);
+            step = machine.finish(fails ? verdict::transient : verdict::ok, error(why.code, verdict::transient), start);
+          } else if (choice == 0) {
+            if (machine.attempts() != 0) ++mine.unsent;
+            machine.cancel(start);
+            step = call_step::done;
+          } else if (choice == 1) {
+            if (machine.attempts() != 0) ++mine.unsent;
+            break;  // dropped
+          } else {
+            step = machine.resume(machine.wake_at());
+            if (step != call_step::attempt) ++mine.refused;
+          }
+        }
+      }
+      each[t] = mine;
+    });
+  }
+  for (auto& w : workers) w.join();
+  books all;
+  for (const auto& b : each) all = {all.sent + b.sent, all.unsent + b.unsent, all.refused + b.refused};
+  REQUIRE(all.sent < options.burst);  // the purse was never full again, nor empty
+  CHECK(budget.denied() == 0);
+  CHECK(budget.balance_milli(start) == 1000 * (options.burst - all.sent));
+  CHECK(budget.granted() >= all.sent + all.unsent);
+  CHECK(all.unsent > 0);
+  CHECK(room.in_flight() == 0);
 }

@@ -2,6 +2,7 @@
 #include "holdfast/exec/call.hpp"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "holdfast/core/error_domain.hpp"
@@ -10,6 +11,7 @@
 
 using namespace holdfast;
 using namespace std::chrono_literals;
+using std::chrono::milliseconds;
 
 namespace {
 
@@ -185,6 +187,244 @@ TEST_CASE("an empty budget stops the retries, and first attempts fill it again",
   }
   CHECK(attempts >= 100);
   CHECK(attempts <= 100 + 1 + 100 / 10);  // burst + ratio
+}
+
+namespace {
+
+// A purse that neither time nor first attempts fill, so that every thousandth of it is accounted for.
+constexpr retry_budget_options still{.ratio_permille = 0, .min_per_second = 0, .burst = 10};
+constexpr call_context repeatable{.safety = idempotency::idempotent};
+constexpr time_point some_time{1h};
+
+// Brings a machine to where it waits for its first retry; a transient failure's costs one token.
+template <class Machine>
+void until_it_waits(Machine& machine) {
+  REQUIRE(machine.start(some_time) == call_step::attempt);
+  REQUIRE(machine.finish(reset.kind, reset, some_time) == call_step::wait);
+}
+
+}  // namespace
+
+TEST_CASE("a retry that was paid for and cancelled in its wait gives its token back, once", "[call]") {
+  retry_budget budget(still);
+  REQUIRE(budget.try_take(some_time, 5));
+  const guard g{.budget = &budget, .retry = three_times};
+  no_observer nobody;
+  {
+    call_machine machine(g, repeatable, nobody);
+    until_it_waits(machine);
+    CHECK(budget.balance_milli(some_time) == 4'000);
+    machine.cancel(some_time + 1ms);
+    CHECK(budget.balance_milli(some_time) == 5'000);
+  }
+  CHECK(budget.balance_milli(some_time) == 5'000);  // and not again at its end
+}
+
+TEST_CASE("a machine dropped in its wait gives its token back", "[call]") {
+  retry_budget budget(still);
+  REQUIRE(budget.try_take(some_time, 5));
+  const guard g{.budget = &budget, .retry = three_times};
+  no_observer nobody;
+  {
+    call_machine machine(g, repeatable, nobody);
+    until_it_waits(machine);
+    CHECK(budget.balance_milli(some_time) == 4'000);
+  }
+  CHECK(budget.balance_milli(some_time) == 5'000);
+}
+
+TEST_CASE("a retry that wakes after its deadline gives its token back", "[call]") {
+  retry_budget budget(still);
+  REQUIRE(budget.try_take(some_time, 5));
+  const guard g{.budget = &budget, .retry = three_times};
+  no_observer nobody;
+  call_machine machine(g, {.until = deadline(some_time + 1s), .safety = idempotency::idempotent}, nobody);
+  until_it_waits(machine);
+  REQUIRE(machine.resume(some_time + 1s) == call_step::done);
+  CHECK(machine.failure().code == errc::deadline_exceeded);
+  CHECK(machine.attempts() == 1);
+  CHECK(budget.balance_milli(some_time) == 5'000);
+}
+
+TEST_CASE("a retry refused on waking keeps its token while it waits again, and its attempt then spends it", "[call]") {
+  retry_budget budget(still);
+  REQUIRE(budget.try_take(some_time, 5));
+  bulkhead room({.limit = 1});
+  const guard g{.room = &room, .budget = &budget, .retry = three_times};
+  no_observer nobody;
+  call_machine machine(g, repeatable, nobody);
+  until_it_waits(machine);
+  {
+    const auto other = room.try_acquire();
+    REQUIRE(machine.resume(machine.wake_at()) == call_step::wait);
+    CHECK(budget.balance_milli(some_time) == 4'000);  // being turned away costs nothing and pays nothing back
+  }
+  REQUIRE(machine.resume(machine.wake_at()) == call_step::attempt);
+  machine.cancel(machine.wake_at());
+  CHECK(machine.attempts() == 2);
+  CHECK(budget.balance_milli(some_time) == 4'000);  // the dependency was asked twice
+}
+
+TEST_CASE("a retry refused on waking for the last time gives its token back", "[call]") {
+  retry_budget budget(still);
+  REQUIRE(budget.try_take(some_time, 5));
+  bulkhead room({.limit = 1});
+  circuit_breaker breaker;
+  const bool by_breaker = GENERATE(false, true);
+  CAPTURE(by_breaker);
+  retry_options twice = three_times;
+  twice.max_attempts = 2;
+  const guard g{.room = &room, .breaker = &breaker, .budget = &budget, .retry = twice};
+  no_observer nobody;
+  call_machine machine(g, repeatable, nobody);
+  until_it_waits(machine);
+  bulkhead::permit other;
+  if (by_breaker) {
+    (void)breaker.isolate(some_time);
+  } else {
+    other = room.try_acquire();
+  }
+  REQUIRE(machine.resume(machine.wake_at()) == call_step::done);
+  CHECK(machine.failure().code == (by_breaker ? errc::breaker_isolated : errc::bulkhead_full));
+  CHECK(machine.attempts() == 1);
+  CHECK(budget.balance_milli(some_time) == 5'000);
+}
+
+TEST_CASE("a retry that was sent keeps nothing back, however it ends", "[call]") {
+  retry_budget budget(still);
+  const guard g{.budget = &budget, .retry = three_times};
+  no_observer nobody;
+  for (const int end : {0, 1, 2}) {
+    CAPTURE(end);
+    const auto before = budget.balance_milli(some_time);
+    {
+      call_machine machine(g, repeatable, nobody);
+      until_it_waits(machine);
+      REQUIRE(machine.resume(machine.wake_at()) == call_step::attempt);
+      if (end == 0) REQUIRE(machine.finish(verdict::ok, {}, machine.wake_at()) == call_step::done);
+      if (end == 1) machine.cancel(machine.wake_at());
+    }
+    CHECK(budget.balance_milli(some_time) == before - 1'000);
+  }
+}
+
+TEST_CASE("R1 whatever happens to calls, the budget pays for the retries that are sent and for no others", "[call]") {
+  splitmix64 bits(23);
+  std::uint64_t all_sent = 0;
+  std::uint64_t all_returned = 0;
+  for (int round = 0; round < 5'000; ++round) {
+    retry_budget budget(still);
+    bulkhead room({.limit = 1});
+    retry_options many = three_times;
+    many.max_attempts = 6;
+    const guard g{.room = &room, .budget = &budget, .retry = many};
+    no_observer nobody;
+    std::uint32_t owed = 0;  // for the attempts that were begun after a failure that has a price
+    time_point now = some_time;
+    {
+      call_machine machine(g, {.until = deadline(now + 300ms), .safety = idempotency::idempotent}, nobody);
+      std::uint32_t next_costs = 0;
+      auto step = machine.start(now);
+      while (step != call_step::done) {
+        now += duration(static_cast<std::int64_t>(uniform_up_to(bits, 20'000'000)));
+        if (bits() % 16 == 0) break;  // dropped
+        if (bits() % 16 == 0) {
+          if (step == call_step::wait) ++all_returned;
+          machine.cancel(now);
+          break;
+        }
+        if (step == call_step::attempt) {
+          owed += std::exchange(next_costs, 0U);
+          const error why(reset.code, bits() % 3 == 0 ? verdict::throttled : verdict::transient);
+          step = machine.finish(why.kind, why, now);
+          next_costs = retry_cost(why.kind);
+        } else {
+          REQUIRE(machine.wake_at() < now + 300ms);
+          now = std::max(now, machine.wake_at());
+          const auto other = bits() % 3 == 0 ? room.try_acquire() : bulkhead::permit{};
+          step = machine.resume(now);
+        }
+      }
+      if (step == call_step::attempt) owed += next_costs;  // dropped or cancelled in it: sent all the same
+    }
+    REQUIRE(budget.balance_milli(now) == 1000 * (still.burst - owed));
+    all_sent += owed;
+  }
+  CHECK(all_sent > 1'000);
+  CHECK(all_returned > 100);
+}
+
+TEST_CASE("D1 an attempt's deadline is never later than its call's, in calls inside calls", "[call]") {
+  splitmix64 bits(29);
+  const auto up_to_ms = [&](std::uint64_t most) { return milliseconds(uniform_up_to(bits, most)); };
+  for (int round = 0; round < 2'000; ++round) {
+    manual_clock clock;
+    const guard outer{.retry = three_times, .attempt_timeout = up_to_ms(100)};
+    const guard inner{.retry = three_times, .attempt_timeout = up_to_ms(100)};
+    const deadline until = bits() % 8 == 0 ? deadline::never() : deadline(clock.now() + up_to_ms(200));
+    const auto wait = [&](time_point at) {
+      REQUIRE(at < until.at());  // D2
+      clock.set(std::max(at, clock.now()));
+      return true;
+    };
+    const auto down = [&](const attempt& which, deadline limit) -> outcome<int> {
+      REQUIRE(which.context.until <= limit);
+      clock.advance(up_to_ms(60));
+      return reset;
+    };
+    (void)run(
+        outer, {.until = until, .safety = idempotency::idempotent}, clock,
+        [&](const attempt& a) -> outcome<int> {
+          REQUIRE(a.context.until <= until);
+          return run(
+              inner, a.context, clock, [&](const attempt& b) { return down(b, a.context.until); },
+              [&](time_point at) {
+                REQUIRE(at < a.context.until.at());  // D2 for the inner call as well
+                return wait(at);
+              });
+        },
+        wait);
+  }
+}
+
+TEST_CASE("D2 nothing is scheduled past the deadline, whatever hints and backoffs ask for", "[call]") {
+  splitmix64 bits(31);
+  const auto up_to = [&](std::int64_t most) {
+    return duration(static_cast<std::int64_t>(uniform_up_to(bits, static_cast<std::uint64_t>(most))));
+  };
+  int waited = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    retry_options options{.max_attempts = 5};
+    options.backoff.kind = static_cast<backoff_kind>(uniform_up_to(bits, 6));
+    options.backoff.base = up_to(200'000'000);
+    options.backoff.cap = options.backoff.base + up_to(2'000'000'000);
+    options.min_attempt_time = up_to(50'000'000);
+    options.hint_spread = up_to(1'000'000'000);
+    const guard g{.retry = options, .attempt_timeout = up_to(500'000'000)};
+    time_point now = some_time;
+    const deadline until(now + up_to(3'000'000'000));
+    no_observer nobody;
+    call_machine machine(g, {.until = until, .safety = idempotency::idempotent}, nobody);
+    auto step = machine.start(now);
+    while (step != call_step::done) {
+      if (step == call_step::attempt) {
+        REQUIRE(machine.current().context.until <= until);
+        now += up_to(300'000'000);
+        const bool hinted = bits() % 2 == 0;
+        const error why(reset.code, verdict::throttled, hinted ? up_to(4'000'000'000) : 0s);
+        step = machine.finish(why.kind, why, now);
+      } else {
+        ++waited;
+        REQUIRE(machine.wake_at() >= now);
+        REQUIRE(machine.wake_at() < until.at());
+        now = machine.wake_at();
+        step = machine.resume(now);
+        REQUIRE(step == call_step::attempt);  // what was waited for can be done
+      }
+    }
+    CHECK(now < until.at() + 300ms);
+  }
+  CHECK(waited > 5'000);
 }
 
 TEST_CASE("a full bulkhead turns a call away before the breaker hears of it", "[call]") {

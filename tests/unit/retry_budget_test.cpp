@@ -72,6 +72,47 @@ TEST_CASE("a cost is taken whole or not at all, and nothing costs nothing", "[re
   CHECK(budget.balance_milli(start) == 3'000);
 }
 
+TEST_CASE("what is given back without a clock makes the purse as full as with one", "[retry_budget]") {
+  splitmix64 bits(17);
+  for (int i = 0; i < 2'000; ++i) {
+    const retry_budget_options options{.ratio_permille = 300, .min_per_second = 7, .burst = 5};
+    retry_budget timed(options);
+    retry_budget untimed(options);
+    time_point now = start;
+    for (int step = 0; step < 20; ++step) {
+      now += duration(static_cast<std::int64_t>(uniform_up_to(bits, 500'000'000)));
+      const auto cost = static_cast<std::uint32_t>(bits() % 4);
+      switch (bits() % 3) {
+        case 0: REQUIRE(timed.try_take(now, cost) == untimed.try_take(now, cost)); break;
+        case 1:
+          timed.give_back(now, cost);
+          untimed.give_back(cost);
+          break;
+        default:
+          timed.on_first_attempt(now);
+          untimed.on_first_attempt(now);
+          break;
+      }
+      REQUIRE(timed.balance_milli(now) == untimed.balance_milli(now));
+    }
+  }
+}
+
+TEST_CASE("what is given back without a clock does not move time, and fills no further than the brim",
+          "[retry_budget]") {
+  retry_budget budget({.ratio_permille = 0, .min_per_second = 1'000, .burst = 10});
+  CHECK(drain(budget, start) == 10);
+  budget.give_back(3);
+  CHECK(budget.balance_milli(start) == 3'000);
+  CHECK(budget.balance_milli(start + 2ms) == 5'000);  // time earns as if nothing had come back
+  budget.give_back(0);
+  CHECK(budget.balance_milli(start) == 3'000);
+  budget.give_back(4'000'000'000U);
+  CHECK(budget.balance_milli(start) == 10'000);
+  budget.give_back(1);
+  CHECK(budget.balance_milli(start) == 10'000);
+}
+
 TEST_CASE("a clock reading older than one already seen earns nothing, and nothing twice", "[retry_budget]") {
   retry_budget budget({.ratio_permille = 0, .min_per_second = 1'000, .burst = 100});
   CHECK(drain(budget, start) == 100);

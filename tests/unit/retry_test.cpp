@@ -185,6 +185,16 @@ TEST_CASE("a Retry-After beyond the deadline fails at once and costs nothing", "
   }
 }
 
+TEST_CASE("a decision says what it took from the budget", "[retry]") {
+  retry_budget budget({.ratio_permille = 0, .min_per_second = 0, .burst = 3});
+  CHECK(decide(failed(verdict::transient), 1, idempotency::idempotent, {}, &budget).paid == 1);
+  CHECK(decide(failed(verdict::timeout), 1, idempotency::idempotent, {}, &budget).paid == 2);
+  CHECK(decide(failed(verdict::transient), 1, idempotency::idempotent, {}, &budget).paid == 0);  // refused
+  CHECK(decide(error(errc::bulkhead_full), 1, idempotency::idempotent, {}, &budget).paid == 0);
+  CHECK(decide(failed(verdict::transient)).paid == 0);  // without a budget
+  CHECK(budget.balance_milli(now) == 0);
+}
+
 TEST_CASE("the budget is asked last, so that no other refusal wastes a token", "[retry]") {
   retry_budget budget({.ratio_permille = 0, .min_per_second = 0, .burst = 1});
   const auto ask = [&](verdict kind, std::uint16_t made, idempotency safety, deadline until) {

@@ -2,7 +2,7 @@
 // verdict: what an outcome means to every policy; the only thing about an error that a policy looks at.
 //
 //   verdict     breaker counts        retried                      budget     typical
-//   ok          success               no                           deposit    a value
+//   ok          success               no                           nothing    a value
 //   transient   failure               yes                          1 token    connection reset, SQLITE_BUSY, HTTP 503
 //   throttled   nothing               yes, not before the hint     2 tokens   HTTP 429
 //   timeout     failure               only if idempotent           2 tokens   our attempt timeout, HTTP 504
@@ -11,6 +11,7 @@
 //   rejected    nothing               bulkhead and rate, on hint   nothing    an inner policy said no before the call
 //   stale       nothing               no                           nothing    the answer came after its attempt ended
 //
+// What the budget is paid does not depend on the verdict: every first attempt deposits (policy/retry_budget.hpp).
 // Proof: unit/error_test.cpp.
 #pragma once
 

@@ -23,8 +23,13 @@
 // hide a failure. An answer that comes after its attempt's deadline is still handed out, since it is there, but the
 // breaker is told `timeout`: the callee did not do its job in time.
 //
+// The budget pays for a retry before its wait, and what it pays is for an attempt that is begun. While the bulkhead or
+// the breaker turns the retry away and it waits again, the tokens stay with it; when the call ends, is cancelled or is
+// dropped before the attempt begins, they go back, once. So what a budget has lost is what its dependency was sent.
+//
 // Memory: all of it lies inside the machine; no step allocates, on any path.
-// Proof: tests/unit/call_test.cpp, tests/alloc/request_alloc_test.cpp.
+// Proof: tests/unit/call_test.cpp (R1, D1, D2 for whole calls), tests/model/retry_budget_model.cpp and
+// tests/stress/retry_budget_stress.cpp (calls that share a budget), tests/alloc/request_alloc_test.cpp.
 #pragma once
 
 #include <cstdint>
@@ -75,8 +80,8 @@ struct guard {
   duration attempt_timeout{};  // zero: an attempt may last as long as the call
 };
 
-// Hears what happens to a call; exec/call_monitor.hpp is the standard one, which counts and logs. One of your own has
-// these members, noexcept; they are called on the call's own thread between policies, never inside one.
+// Hears what happens to a call, to count and log it. One of your own has these members, noexcept; they are called on the
+// call's own thread between policies, never inside one.
 // It may have one more, watch_step(): what that returns lives as long as one step of the machine runs, with its
 // policies and what the observer does in it, for those who trace or measure what a step costs.
 struct no_observer {
@@ -96,6 +101,7 @@ class call_machine {
       : guard_(protects), context_(context), observer_(observer) {}
   call_machine(const call_machine&) = delete;
   call_machine& operator=(const call_machine&) = delete;
+  ~call_machine() { return_tokens(); }
 
   // The first step, once.
   call_step start(time_point now) noexcept {
@@ -169,6 +175,7 @@ class call_machine {
     }
     ++attempts_;
     in_attempt_ = true;
+    unused_tokens_ = 0;
     attempt_ = {.number = attempts_,
                 .begun = now,
                 .context = context_,
@@ -205,6 +212,8 @@ class call_machine {
       last.stopped_by = next.why_not;
       return give_up(last);
     }
+    // More than once when it was turned away in between: that costs nothing, and what was paid before still pays.
+    unused_tokens_ += next.paid;
     previous_delay_ = next.delay;
     wake_at_ = now + next.delay;
     observer_.on_retry(guard_, why, tries_, next.delay);
@@ -212,10 +221,16 @@ class call_machine {
   }
 
   call_step give_up(error why) noexcept {
+    return_tokens();
     why.attempts = attempts_;
     failure_ = why;
     observer_.on_give_up(guard_, failure_);
     return call_step::done;
+  }
+
+  // For a retry that is not made.
+  void return_tokens() noexcept {
+    if (unused_tokens_ != 0) guard_.budget->give_back(std::exchange(unused_tokens_, 0));
   }
 
   const guard& guard_;
@@ -228,8 +243,9 @@ class call_machine {
   time_point begun_{};
   time_point wake_at_{};
   duration previous_delay_{};
-  std::uint16_t tries_ = 0;     // admissions asked for: what max_attempts bounds
-  std::uint16_t attempts_ = 0;  // operations begun
+  std::uint32_t unused_tokens_ = 0;  // paid for the retry that is waited for
+  std::uint16_t tries_ = 0;          // admissions asked for: what max_attempts bounds
+  std::uint16_t attempts_ = 0;       // operations begun
   bool in_attempt_ = false;
 };
 

@@ -25,6 +25,9 @@
 // part of hint_spread, because everybody was told the same second; the spread gives way where the deadline is near. A
 // hint that ends past the deadline is refused at once, cut or not: the callee has said that it will not answer in time.
 //
+// The tokens are taken before the wait, so that nobody waits for a retry that the budget will not pay. Who then does not
+// send it (a cancelled wait, a deadline that passed) gives retry_decision::paid back to the budget, once.
+//
 // When to use: exec/call.hpp runs the loop around this and knows the order of the other policies. Use it alone in a
 // loop of your own. Retry at one layer of a call chain only: three layers of three attempts are 27.
 // Memory: none. Sources: gRPC proposal A6, AWS retry strategy (prices, hint), Finagle.
@@ -85,8 +88,9 @@ constexpr option_error validate(const retry_options& o) noexcept {
 
 struct retry_decision {
   bool retry = false;
-  duration delay{0};  // before the next attempt, when `retry`
-  errc why_not{};     // the guard that refused; errc{} when the verdict itself did
+  duration delay{0};       // before the next attempt, when `retry`
+  errc why_not{};          // the guard that refused; errc{} when the verdict itself did
+  std::uint32_t paid = 0;  // tokens taken from the budget for it
 };
 
 // Guard 1, for callers that only want to know whether an error is of the kind that may pass.
@@ -139,10 +143,10 @@ template <class G>
     wait = hint + duration(static_cast<std::int64_t>(uniform_up_to(bits, static_cast<std::uint64_t>(room.count()))));
   }
   if (wait > usable) return {.why_not = errc::deadline_infeasible};
-  if (budget != nullptr && !budget->try_take(now, retry_cost(last.kind))) {
-    return {.why_not = errc::retry_budget_exhausted};
-  }
-  return {.retry = true, .delay = wait};
+  if (budget == nullptr) return {.retry = true, .delay = wait};
+  const std::uint32_t price = retry_cost(last.kind);
+  if (!budget->try_take(now, price)) return {.why_not = errc::retry_budget_exhausted};
+  return {.retry = true, .delay = wait, .paid = price};
 }
 
 // The form for a loop that keeps no previous wait: right for every backoff but decorrelated.

@@ -4,7 +4,7 @@
 //   operation          caller        progress    cost                            allocates   when refused
 //   on_first_attempt   any thread    lock-free   full: one load; else one CAS    never       -
 //   try_take           any thread    lock-free   one CAS, no check-then-add      never       false, counted in denied()
-//   give_back          any thread    lock-free   one CAS                         never       -
+//   give_back          any thread    lock-free   one CAS; full: one load         never       -
 //   balance_milli      any observer  wait-free   one load                        never       -
 //
 // In short: any thread | lock-free | never | counted
@@ -14,9 +14,9 @@
 // `burst` tokens. So a dependency that fails everything gets a tenth more traffic, not three times as much; a quiet
 // client may still retry, out of the reserve.
 //
-// R1, for every interval [a, b]: tokens taken <= burst + ratio * first attempts + min_per_second * (b - a), where b - a
-// is rounded up to a whole millisecond. A clock reading older than one already seen earns nothing, and earns nothing
-// twice.
+// R1, for every interval [a, b]: tokens taken, less those given back <= burst + ratio * first attempts +
+// min_per_second * (b - a), where b - a is rounded up to a whole millisecond. A clock reading older than one already
+// seen earns nothing, and earns nothing twice.
 //
 // When to use: one budget per dependency, shared by all that call it; one layer of a call chain retries. Not a rate
 // limiter: first attempts are never refused.
@@ -99,6 +99,21 @@ class alignas(cache_line_size) retry_budget {
     std::uint64_t seen = word_.load(mo::relaxed);  // own: the word publishes nothing but itself
     if (balance_of(seen) == full()) return;
     add(seen, static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{cost} * 1000U, full())), now);
+  }
+  // The same by one who has no clock, such as a destructor. What time earns comes on top, when somebody brings it: the
+  // purse is then as full as if that had come first.
+  void give_back(std::uint32_t cost) noexcept {
+    std::uint64_t seen = word_.load(mo::relaxed);  // own: the word publishes nothing but itself
+    for (;;) {
+      const std::uint32_t holds = balance_of(seen);
+      const std::uint64_t wanted = std::min<std::uint64_t>(holds + std::uint64_t{cost} * 1000U, full());
+      if (wanted == holds) return;
+      // own: one word holds the whole state
+      if (word_.compare_exchange_weak(seen, pack(static_cast<std::uint32_t>(wanted), seen & tick_mask), mo::relaxed,
+                                      mo::relaxed)) {
+        return;
+      }
+    }
   }
 
   // What a take at `now` would find, in thousandths of a token.
