@@ -38,6 +38,7 @@ const char* text_of(errc code) noexcept {
     case errc::ring_taken_over: return "another one has taken this side of the ring over";
     case errc::ring_corrupt: return "ring is corrupt";
     case errc::rate_infeasible: return "more permits than the rate limit ever grants at once";
+    case errc::retry_forbidden: return "the callee wants no further attempt";
   }
   return "unknown holdfast error";
 }

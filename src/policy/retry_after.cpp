@@ -159,4 +159,16 @@ std::optional<duration> parse_retry_after(std::string_view value, std::int64_t w
   return duration(static_cast<std::int64_t>(std::clamp<wide>(wide{*at} * second - wall_now_ns, 0, longest)));
 }
 
+retry_pushback parse_retry_pushback(std::string_view value) noexcept {
+  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
+  std::int64_t total = 0;
+  for (const char c : value) {
+    if (!is_digit(c)) return {.never = true};  // a sign too: what is negative means never
+    total = total * 10 + (c - '0');
+    if (total > most) return {.never = true};
+  }
+  if (value.empty()) return {.never = true};
+  return {.retry_after = std::chrono::milliseconds(total)};
+}
+
 }  // namespace holdfast

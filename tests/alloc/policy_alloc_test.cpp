@@ -46,6 +46,8 @@ TEST_CASE("retries are decided, granted and refused without an allocation", "[al
           }
           static_cast<void>(parse_retry_after("Sun, 06 Nov 1994 08:49:37 GMT", 0));
           static_cast<void>(parse_retry_after("120", 0));
+          static_cast<void>(parse_retry_pushback("120"));
+          static_cast<void>(parse_retry_pushback("-1"));
         }) == 0);
   CHECK(retried > 0);
   CHECK(refused > 0);

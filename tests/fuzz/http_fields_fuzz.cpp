@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Retry-After, traceparent and correlation ids: what strangers put into header fields, read as the standards say. Dates are
-// judged by the C library's calendar, both ways.
+// Retry-After, gRPC's pushback, traceparent and correlation ids: what strangers put into header fields, read as the
+// standards say. Dates are judged by the C library's calendar, both ways.
 #include <time.h>
 
 #include <array>
@@ -98,6 +98,19 @@ void any_retry_after(std::string_view value, std::int64_t now_ns) {
   expect(got->count() == static_cast<std::int64_t>(wanted), "a date: the time until then, never negative");
 }
 
+void any_pushback(std::string_view value) {
+  const auto got = parse_retry_pushback(value);
+  bool number = !value.empty() && value.find_first_not_of("0123456789") == value.npos;
+  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
+  std::int64_t wanted = 0;
+  for (std::size_t i = 0; number && i < value.size(); ++i) {
+    wanted = std::min<std::int64_t>(wanted * 10 + (value[i] - '0'), most + 1);
+  }
+  number = number && wanted <= most;
+  expect(got.never != number, "a number of 31 bits, or never again");
+  expect(got.retry_after == (number ? std::chrono::milliseconds(wanted) : std::chrono::milliseconds(0)), "exact");
+}
+
 // The value of hexadecimal digits, by the C library; the caller has checked them.
 std::uint8_t byte_at(std::string_view text, std::size_t at) {
   const std::array<char, 3> digits{text[at], text[at + 1], '\0'};
@@ -166,7 +179,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   switch (in.byte() % 8) {
     case 0: {
       const auto now = static_cast<std::int64_t>(in.number(8));
-      any_retry_after(in.rest(), now);
+      const std::string_view value = in.rest();
+      any_retry_after(value, now);
+      any_pushback(value);
       break;
     }
     case 1: {

@@ -354,6 +354,33 @@ TEST_CASE("R1 whatever happens to calls, the budget pays for the retries that ar
   CHECK(all_returned > 100);
 }
 
+TEST_CASE("a callee that wants no further attempt gets none", "[call]") {
+  bench_of_test t;
+  retry_budget budget(still);
+  error last = reset;
+  last.no_retry = true;
+  t.answers = {last};
+  const auto answer = run(guard{.budget = &budget, .retry = three_times}, repeatable, t.clock, t.op(), t.wait());
+  CHECK(t.seen.size() == 1);
+  CHECK(answer.error().code == reset.code);
+  CHECK(answer.error().stopped_by == errc::retry_forbidden);
+  CHECK(answer.error().no_retry);  // so that an outer layer leaves it alone, too
+  CHECK(budget.balance_milli(t.clock.now()) == 10'000);
+}
+
+TEST_CASE("a callee that will not be ready before the deadline is not waited for", "[call]") {
+  bench_of_test t;
+  retry_budget budget(still);
+  t.answers = {error(reset.code, verdict::throttled, 10s)};
+  const auto begun = t.clock.now();
+  const auto answer = run(guard{.budget = &budget, .retry = three_times},
+                          {.until = deadline(begun + 5s), .safety = repeatable.safety}, t.clock, t.op(), t.wait());
+  CHECK(answer.error().stopped_by == errc::deadline_infeasible);
+  CHECK(answer.error().retry_after == 10s);  // for whoever asks us
+  CHECK(t.clock.now() == begun + t.takes);
+  CHECK(budget.balance_milli(t.clock.now()) == 10'000);
+}
+
 TEST_CASE("D1 an attempt's deadline is never later than its call's, in calls inside calls", "[call]") {
   splitmix64 bits(29);
   const auto up_to_ms = [&](std::uint64_t most) { return milliseconds(uniform_up_to(bits, most)); };

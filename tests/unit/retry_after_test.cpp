@@ -94,6 +94,33 @@ TEST_CASE("what is no Retry-After is refused, not guessed", "[retry_after]") {
   }
 }
 
+TEST_CASE("a gRPC pushback is a number of milliseconds", "[retry_after]") {
+  const auto waits = [](std::string_view text) {
+    const auto told = parse_retry_pushback(text);
+    CHECK_FALSE(told.never);
+    return told.retry_after;
+  };
+  CHECK(waits("0") == 0ms);
+  CHECK(waits("1") == 1ms);
+  CHECK(waits("250") == 250ms);
+  CHECK(waits("007") == 7ms);
+  CHECK(waits("2147483647") == 2'147'483'647ms);
+  CHECK(waits(std::string(4'000, '0') + "12") == 12ms);
+}
+
+TEST_CASE("a gRPC pushback that is negative or no number of 32 bits means never again", "[retry_after]") {
+  for (const std::string& text :
+       {std::string("-1"), std::string("-0"), std::string("-2147483648"), std::string("2147483648"),
+        std::string("99999999999999999999999"), std::string(4'000, '9'), std::string(), std::string(" "),
+        std::string("+1"), std::string("1 "), std::string(" 1"), std::string("1.5"), std::string("1ms"),
+        std::string("0x10"), std::string("soon"), std::string("1\0", 2), std::string("\xFF")}) {
+    CAPTURE(text);
+    const auto told = parse_retry_pushback(text);
+    CHECK(told.never);
+    CHECK(told.retry_after == 0ms);
+  }
+}
+
 TEST_CASE("no prefix and no changed byte of a date breaks the parser", "[retry_after]") {
   for (const std::string whole :
        {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"}) {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "holdfast/core/error_domain.hpp"
+#include "holdfast/policy/retry_after.hpp"
 
 #include "support/catch.hpp"
 
@@ -49,7 +50,7 @@ TEST_CASE("each verdict is retried as its row says, at its price", "[retry]") {
 
 TEST_CASE("of what a policy refused, only a full bulkhead and a rate limit are asked again, free of charge",
           "[retry]") {
-  for (int i = 1; i <= static_cast<int>(errc::rate_infeasible); ++i) {
+  for (int i = 1; i <= static_cast<int>(errc::retry_forbidden); ++i) {
     const auto code = static_cast<errc>(i);
     if (verdict_of(code) != verdict::rejected) continue;
     const bool again = code == errc::bulkhead_full || code == errc::bulkhead_timeout || code == errc::rate_limited;
@@ -183,6 +184,51 @@ TEST_CASE("a Retry-After beyond the deadline fails at once and costs nothing", "
     REQUIRE(tight.delay >= 900ms);
     REQUIRE(tight.delay <= 950ms);
   }
+}
+
+TEST_CASE("what the callee forbids to try again is not tried again, whatever else would allow it", "[retry]") {
+  retry_budget budget({.ratio_permille = 0, .min_per_second = 0, .burst = 10});
+  for (const auto kind : {verdict::transient, verdict::throttled, verdict::timeout}) {
+    for (const auto safety : {idempotency::idempotent, idempotency::idempotent_with_key, idempotency::unsafe}) {
+      error last = failed(kind, 10ms);
+      last.not_sent = true;
+      REQUIRE(decide(last, 1, safety).retry);
+      last.no_retry = true;
+      const auto next = decide(last, 1, safety, {}, &budget);
+      CHECK_FALSE(next.retry);
+      CHECK(next.why_not == errc::retry_forbidden);
+      CHECK(next.paid == 0);
+    }
+  }
+  CHECK(budget.balance_milli(now) == 10'000);
+  CHECK(budget.denied() == 0);
+  // Its word comes before the other guards, and after the verdict, which says it already.
+  error last = failed(verdict::transient);
+  last.no_retry = true;
+  CHECK(decide(last, 9, idempotency::unsafe, deadline(now - 1s)).why_not == errc::retry_forbidden);
+  last.kind = verdict::permanent;
+  CHECK(decide(last).why_not == errc{});
+}
+
+TEST_CASE("a pushback is waited for as a Retry-After is, and one beyond the deadline fails at once", "[retry]") {
+  const auto told = [](std::string_view trailer) {
+    const auto pushback = parse_retry_pushback(trailer);
+    error last = failed(verdict::transient, pushback.retry_after);
+    last.no_retry = pushback.never;
+    return last;
+  };
+  retry_options exact = steady;
+  exact.hint_spread = 0ns;
+  const auto after = [&](std::string_view trailer, duration left) {
+    return decide(told(trailer), 1, idempotency::idempotent, deadline(now + left), nullptr, exact);
+  };
+  CHECK(after("700", 1s).delay == 700ms);
+  CHECK(after("0", 1s).delay == 100ms);  // not before the backoff: it is what spreads the crowd
+  CHECK(after("1000", 1s).why_not == errc::deadline_infeasible);
+  CHECK(after("999", 1s).retry);
+  CHECK(after("2147483647", 1h).why_not == errc::deadline_infeasible);
+  CHECK(after("-1", 1h).why_not == errc::retry_forbidden);
+  CHECK(after("soon", 1h).why_not == errc::retry_forbidden);
 }
 
 TEST_CASE("a decision says what it took from the budget", "[retry]") {

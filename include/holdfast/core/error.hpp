@@ -5,7 +5,7 @@
 // `kind` is its verdict. `retry_after` is how long to stay away, zero when nobody said. `attempts` counts the attempts
 // that reached the callee. `stopped_by` is the guard that forbade another one (errc{} when none had to). `tier` is the
 // fallback tier that failed. `not_sent` says that the callee certainly saw nothing, so that even an operation that is
-// not idempotent may be repeated.
+// not idempotent may be repeated. `no_retry` says that the callee forbade another attempt, whatever the verdict.
 //
 // Questions are asked through std::error_condition: `e.code == failure::transient`.
 //
@@ -50,6 +50,7 @@ enum class errc : std::uint16_t {
   ring_taken_over = 24,
   ring_corrupt = 25,
   rate_infeasible = 26,
+  retry_forbidden = 27,
 };
 
 // The conditions that people ask about; one for each verdict that is an error.
@@ -77,6 +78,7 @@ constexpr verdict verdict_of(errc code) noexcept {
     case errc::bulkhead_timeout:
     case errc::retry_budget_exhausted:
     case errc::not_idempotent:
+    case errc::retry_forbidden:
     case errc::ring_attached:
     case errc::closed: return verdict::rejected;
     case errc::deadline_exceeded:
@@ -106,6 +108,7 @@ struct error {
   std::uint8_t tier = 0;
   verdict kind = verdict::permanent;
   bool not_sent = false;
+  bool no_retry = false;
 
   error() noexcept = default;
   error(std::error_code why, verdict meaning, std::chrono::nanoseconds hint = {}) noexcept

@@ -8,10 +8,11 @@
 //
 //   guard, in this order             refused as                    note
 //   1 the verdict                    errc{} (the error says it)    see the table of core/verdict.hpp
-//   2 idempotency                    errc::not_idempotent          unsafe: only what certainly was not sent
-//   3 attempts < max_attempts        errc::attempts_exhausted
-//   4 the next attempt can end       errc::deadline_infeasible     at once: nobody sleeps towards a deadline in vain
-//   5 the budget                     errc::retry_budget_exhausted  one atomic take, last, so no refusal wastes a token
+//   2 the callee's own word          errc::retry_forbidden         error::no_retry: it wants no further attempt
+//   3 idempotency                    errc::not_idempotent          unsafe: only what certainly was not sent
+//   4 attempts < max_attempts        errc::attempts_exhausted
+//   5 the next attempt can end       errc::deadline_infeasible     at once: nobody sleeps towards a deadline in vain
+//   6 the budget                     errc::retry_budget_exhausted  one atomic take, last, so no refusal wastes a token
 //
 //   verdict     retried                                  price in tokens
 //   transient   yes                                      1
@@ -30,7 +31,7 @@
 //
 // When to use: exec/call.hpp runs the loop around this and knows the order of the other policies. Use it alone in a
 // loop of your own. Retry at one layer of a call chain only: three layers of three attempts are 27.
-// Memory: none. Sources: gRPC proposal A6, AWS retry strategy (prices, hint), Finagle.
+// Memory: none. Sources: gRPC proposal A6 (pushback), AWS retry strategy (prices, hint), Finagle.
 // Proof: unit/retry_test.cpp (every row of both tables; R2 no wait past the deadline), alloc/policy_alloc_test.cpp.
 #pragma once
 
@@ -129,6 +130,7 @@ template <class G>
   HOLDFAST_ASSERT(!validate(o));
   HOLDFAST_ASSERT(attempts_made >= 1);
   if (!is_retriable(last)) return {};
+  if (last.no_retry) return {.why_not = errc::retry_forbidden};
   if (safety == idempotency::unsafe && !last.not_sent) return {.why_not = errc::not_idempotent};
   if (attempts_made >= o.max_attempts) return {.why_not = errc::attempts_exhausted};
 
