@@ -33,7 +33,7 @@ TEST_CASE("retries are decided, granted and refused without an allocation", "[al
   int retried = 0;
   int refused = 0;
   CHECK(allocations_in([&] {
-          for (int kind = 0; kind <= static_cast<int>(backoff_kind::proportional); ++kind) {
+          for (int kind = 0; kind <= static_cast<int>(backoff_kind::smooth_exponential); ++kind) {
             const retry_options options{.max_attempts = 3, .backoff = {.kind = static_cast<backoff_kind>(kind)}};
             for (int i = 0; i < rounds; ++i) {
               const time_point now = start + i * 1ms;

@@ -163,7 +163,7 @@ void waits(input& in) {
                           .spread_permille = static_cast<std::uint32_t>(in.number(2))};
   const auto n = static_cast<std::uint32_t>(in.number(4) >> in.below(32));
   const duration previous(static_cast<std::int64_t>(in.number(8)) >> in.below(64));
-  const bool good = o.kind <= backoff_kind::proportional && o.base.count() >= 0 && o.cap >= o.base &&
+  const bool good = o.kind <= backoff_kind::smooth_exponential && o.base.count() >= 0 && o.cap >= o.base &&
                     o.cap <= std::chrono::hours(24) && o.multiplier_permille >= 1000 &&
                     o.multiplier_permille <= 1'000'000 && o.spread_permille <= 1000;
   expect(!validate(o) == good, "validate refuses what is out of its limits, and nothing else");
@@ -173,7 +173,8 @@ void waits(input& in) {
   const auto cap = static_cast<long double>(o.cap.count());
   const auto low = delay(o, n, previous, loaded_dice{0}).count();
   const auto high = delay(o, n, previous, loaded_dice{~std::uint64_t{0}}).count();
-  const auto some = delay(o, n, previous, loaded_dice{in.number(8)}).count();
+  const std::uint64_t word = in.number(8);
+  const auto some = delay(o, n, previous, loaded_dice{word}).count();
   expect(low >= 0 && low <= some && some <= high, "between its lowest and its highest");
   expect(duration(high) <= longest_delay(o), "never longer than longest_delay");
 
@@ -201,6 +202,20 @@ void waits(input& in) {
     case backoff_kind::proportional:
       expect(is(low, c * (1 - spread), off + 1) && is(high, c * (1 + spread), 2 * off + 1), "proportional: both ways");
       break;
+    case backoff_kind::smooth_exponential: {
+      // In units of base / 1.4 * 2^(n - 1), which may be beyond all numbers.
+      const auto curve = [n](long double t) { return 2 * std::exp2(t) * std::tanh(2 * std::sqrt(n + t)); };
+      const long double range = curve(1) - (n == 0 ? 0 : curve(-1));
+      const long double most = std::min(cap, base == 0 ? 0 : base / 2.8L * range * std::pow(2.0L, n));
+      const auto follows = [&](std::int64_t value, std::uint64_t drawn) {
+        const long double begin = n == 0 ? 0 : curve(-static_cast<long double>(drawn & 0xFFFF'FFFFU) * 0x1p-32L);
+        const long double end = curve(static_cast<long double>(drawn >> 32U) * 0x1p-32L);
+        return is(value, most * (end - begin) / range, 2 + most * (static_cast<long double>(n) + 64) * 0x1p-28L);
+      };
+      expect(low == 0, "smooth exponential: from 0");
+      expect(follows(some, word) && follows(high, ~std::uint64_t{0}), "along its curve");
+      break;
+    }
   }
 }
 

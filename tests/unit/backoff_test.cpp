@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/policy/backoff.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <iterator>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -14,9 +16,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr backoff_kind all_kinds[] = {backoff_kind::constant,    backoff_kind::linear,       backoff_kind::exponential,
-                                      backoff_kind::full_jitter, backoff_kind::equal_jitter, backoff_kind::decorrelated,
-                                      backoff_kind::proportional};
+constexpr backoff_kind all_kinds[] = {backoff_kind::constant,     backoff_kind::linear,
+                                      backoff_kind::exponential,  backoff_kind::full_jitter,
+                                      backoff_kind::equal_jitter, backoff_kind::decorrelated,
+                                      backoff_kind::proportional, backoff_kind::smooth_exponential};
 
 // Always the least, or always the most, that a generator can say.
 struct constant_bits {
@@ -72,6 +75,68 @@ TEST_CASE("each kind follows its formula", "[backoff]") {
   CHECK(delay(o, 1, 0ns, highest) == 240ms);
   CHECK(delay(o, 20, 0ns, highest) == 1200ms);  // the cap comes before the jitter
   CHECK(longest_delay(o) == 1200ms);
+  o.kind = backoff_kind::smooth_exponential;
+  CHECK(delay(o, 0, 0ns, lowest) == 0ms);
+  CHECK(delay(o, 9, 0ns, lowest) == 0ms);
+  static_assert(backoff_math::power_of_two(0) == backoff_math::one);
+  static_assert(backoff_math::power_of_two(backoff_math::one) == 2 * backoff_math::one);
+  for (std::uint32_t n = 0; n < 200; ++n) REQUIRE(delay(backoff_options{o.kind, 1h, 24h}, n, 0ns, lowest) == 0ns);
+  CHECK(delay(o, 20, 0ns, highest) <= 1s);
+  CHECK(delay(o, 20, 0ns, highest) > 1s - 10ns);
+  CHECK(longest_delay(o) == 1s);
+}
+
+namespace {
+
+double curve(double t) {
+  return std::pow(2.0, t) * std::tanh(2.0 * std::sqrt(t));
+}
+
+}  // namespace
+
+TEST_CASE("smooth exponential waits follow the real curve closely", "[backoff]") {
+  const backoff_options o{.kind = backoff_kind::smooth_exponential, .base = 70ms, .cap = 24h};
+  splitmix64 bits(41);
+  for (std::uint32_t n = 0; n < 30; ++n) {
+    for (int i = 0; i < 2'000; ++i) {
+      const std::uint64_t word = i == 0 ? 0 : i == 1 ? ~std::uint64_t{0} : bits();
+      const double end = n + static_cast<double>(word >> 32U) / 0x1p32;
+      const double begin = n - static_cast<double>(word & 0xFFFF'FFFFU) / 0x1p32;  // n - 1 and what is left of 1
+      const double exact = 70e6 / 1.4 * (curve(end) - (n == 0 ? 0.0 : curve(begin)));
+      const double longest = 70e6 / 1.4 * (curve(n + 1) - (n == 0 ? 0.0 : curve(n - 1)));
+      const double shown = exact * std::min(1.0, 24 * 3600e9 / longest);
+      CAPTURE(n, word, longest);
+      REQUIRE(static_cast<double>(delay(o, n, 0ns, constant_bits{word}).count()) ==
+              Approx(shown).margin(std::min(longest, 24 * 3600e9) * 1e-7 + 2));
+    }
+  }
+}
+
+TEST_CASE("smooth exponential waits are distributed as where each begins at the point that the last ended at",
+          "[backoff]") {
+  const backoff_options o{.kind = backoff_kind::smooth_exponential, .base = 1s, .cap = 24h};
+  constexpr int clients = 40'000;
+  splitmix64 bits(43);
+  std::vector<std::vector<double>> ours(6);
+  std::vector<std::vector<double>> theirs(6);
+  for (int i = 0; i < clients; ++i) {
+    double before = 0;
+    for (std::uint32_t n = 0; n < 6; ++n) {
+      const double point = curve(n + static_cast<double>(bits() >> 11U) * 0x1p-53);
+      theirs[n].push_back((point - std::exchange(before, point)) / 1.4);
+      ours[n].push_back(static_cast<double>(delay(o, n, 0ns, bits).count()) / 1e9);
+    }
+  }
+  for (std::uint32_t n = 0; n < 6; ++n) {
+    std::sort(ours[n].begin(), ours[n].end());
+    std::sort(theirs[n].begin(), theirs[n].end());
+    for (const double share : {0.05, 0.25, 0.5, 0.75, 0.95}) {
+      const auto at = static_cast<std::size_t>(share * clients);
+      CAPTURE(n, share);
+      CHECK(ours[n][at] == Approx(theirs[n][at]).margin(0.03 * (1U << n)));
+    }
+  }
+  CHECK(ours[0][clients / 2] == Approx(0.9).margin(0.03));  // half of the first waits are about `base` at most
 }
 
 TEST_CASE("a multiplier that is no power of two follows the real power closely", "[backoff]") {
@@ -124,7 +189,7 @@ TEST_CASE("exponential waits never shrink as n grows", "[backoff]") {
 TEST_CASE("R3 jitter survives the cap: no 100 ms holds over 3 % of 20,000 clients that failed together", "[backoff]") {
   constexpr std::size_t clients = 20'000;
   const auto kind = GENERATE(backoff_kind::full_jitter, backoff_kind::equal_jitter, backoff_kind::proportional,
-                             backoff_kind::decorrelated);
+                             backoff_kind::decorrelated, backoff_kind::smooth_exponential);
   const backoff_options o{.kind = kind, .base = 1s, .cap = 30s};
   for (const std::uint32_t n : {5U, 8U, 10U, 20U, 40U}) {  // 2^5 s is past the cap
     const auto fullest = fullest_bin(o, n, clients);
@@ -158,7 +223,8 @@ TEST_CASE("the same seed gives the same waits", "[backoff]") {
 
 TEST_CASE("every kind of backoff has the name that configurations use", "[backoff]") {
   constexpr std::string_view names[] = {"constant",     "linear",       "exponential",  "full_jitter",
-                                        "equal_jitter", "decorrelated", "proportional", "unknown"};
+                                        "equal_jitter", "decorrelated", "proportional", "smooth_exponential",
+                                        "unknown"};
   for (std::size_t i = 0; i < std::size(names); ++i) CHECK(name_of(static_cast<backoff_kind>(i)) == names[i]);
   static_assert(name_of(backoff_kind::full_jitter) == "full_jitter");
 }
@@ -171,7 +237,7 @@ TEST_CASE("a constant wrong option does not compile, a variable one is named wit
   static_assert(validate(backoff_options{.multiplier_permille = 999}).field == "multiplier_permille");
   static_assert(validate(backoff_options{.multiplier_permille = 1'000'001}).field == "multiplier_permille");
   static_assert(validate(backoff_options{.spread_permille = 1001}).value == 1001);
-  static_assert(validate(backoff_options{.kind = static_cast<backoff_kind>(7)}).field == "kind");
+  static_assert(validate(backoff_options{.kind = static_cast<backoff_kind>(8)}).field == "kind");
   // Usable in a constant expression.
   static_assert(delay(backoff_options{.kind = backoff_kind::exponential, .base = 1s, .cap = 1h}, 3, 0ns, lowest) == 8s);
 }

@@ -422,7 +422,7 @@ TEST_CASE("D2 nothing is scheduled past the deadline, whatever hints and backoff
   int waited = 0;
   for (int round = 0; round < 20'000; ++round) {
     retry_options options{.max_attempts = 5};
-    options.backoff.kind = static_cast<backoff_kind>(uniform_up_to(bits, 6));
+    options.backoff.kind = static_cast<backoff_kind>(uniform_up_to(bits, 7));
     options.backoff.base = up_to(200'000'000);
     options.backoff.cap = options.backoff.base + up_to(2'000'000'000);
     options.min_attempt_time = up_to(50'000'000);

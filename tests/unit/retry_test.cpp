@@ -111,7 +111,7 @@ TEST_CASE("R2 no decision ever waits past its deadline, whatever it was given", 
   int retried = 0;
   for (int i = 0; i < 200'000; ++i) {
     retry_options o{.max_attempts = 10};
-    o.backoff.kind = static_cast<backoff_kind>(uniform_up_to(bits, 6));
+    o.backoff.kind = static_cast<backoff_kind>(uniform_up_to(bits, 7));
     o.backoff.cap = up_to(2'000'000'000);
     o.backoff.base = up_to(o.backoff.cap.count());
     o.min_attempt_time = up_to(200'000'000);
