@@ -135,6 +135,40 @@ TEST_CASE("a cancelled caller gets an outcome, and the breaker hears nothing of 
   CHECK(breaker.state() == breaker_state::closed);
 }
 
+TEST_CASE("a coroutine that is cancelled or destroyed while it waits for its retry gives the token back",
+          "[asio_call]") {
+  const bool cancelled = GENERATE(true, false);
+  CAPTURE(cancelled);
+  retry_budget budget({.ratio_permille = 0, .min_per_second = 0, .burst = 5});
+  const guard g{.budget = &budget,
+                .retry = {.max_attempts = 2, .backoff = {.kind = backoff_kind::constant, .base = 10min, .cap = 10min}}};
+  std::optional<outcome<int>> answer;
+  {
+    asio::io_context io;
+    asio::cancellation_signal stop;
+    asio::co_spawn(
+        io,
+        [&]() -> asio::awaitable<void> {
+          answer = co_await async_call(g, {.safety = idempotency::idempotent},
+                                       [](const attempt&) -> asio::awaitable<outcome<int>> {
+                                         co_return make_error(std::make_error_code(std::errc::connection_reset));
+                                       });
+        },
+        asio::bind_cancellation_slot(stop.slot(), asio::detached));
+    io.poll();
+    REQUIRE_FALSE(answer.has_value());
+    CHECK(budget.balance_milli({}) == 4'000);
+    if (cancelled) {
+      stop.emit(asio::cancellation_type::terminal);
+      io.restart();
+      io.run_for(60s);
+      REQUIRE(answer.has_value());
+      CHECK(answer->error().code == errc::cancelled);
+    }
+  }
+  CHECK(budget.balance_milli({}) == 5'000);
+}
+
 TEST_CASE("Asio's own codes keep their meaning", "[boost_error]") {
   CHECK(from_boost(asio::error::eof).kind == verdict::transient);
   CHECK(from_boost(asio::error::broken_pipe).code == std::errc::connection_reset);
