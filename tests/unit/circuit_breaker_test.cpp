@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/policy/circuit_breaker.hpp"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <iterator>
+#include <memory>
+#include <new>
 #include <optional>
 #include <set>
 #include <thread>
@@ -929,6 +937,100 @@ TEST_CASE("without a rate rule no rate is too high", "[circuit_breaker]") {
   o.failure_permille = 1000;
   CHECK(breaker_rules(o).rate_exceeded(10, 10));
   CHECK_FALSE(breaker_rules(o).rate_exceeded(9, 10));
+}
+
+// ---- what a healthy call writes
+
+namespace {
+
+constexpr std::size_t line_pair = 2 * cache_line_size;
+constexpr circuit_breaker_options watched_rules{.consecutive_failures = 5, .min_calls = 4, .window = 150ms};
+
+// Bytes of a breaker, from `from` up to `to`.
+struct stretch {
+  std::size_t from = 0;
+  std::size_t to = 0;
+};
+
+std::uint64_t healthy_calls(circuit_breaker& breaker, std::uint64_t calls) {
+  std::uint64_t good = 0;
+  for (std::uint64_t i = 0; i < calls; ++i) {
+    const time_point now = start + duration(static_cast<std::int64_t>(i) * 1'000);  // ten thousand calls a bucket
+    auto admission = breaker.admit(now);
+    if (!admission) continue;
+    const auto result = breaker.report(std::move(admission.ticket), verdict::ok, now);
+    good += result.dropped_stale || result.transition ? 0U : 1U;
+  }
+  return good;
+}
+
+// The pairs of lines whose bytes change in healthy calls of this thread.
+stretch changed_by_calls() {
+  const auto memory = std::make_unique<std::array<unsigned char, sizeof(circuit_breaker) + line_pair>>();
+  void* at = memory->data();
+  std::size_t room = memory->size();
+  REQUIRE(std::align(line_pair, sizeof(circuit_breaker), at, room) != nullptr);
+  auto* const breaker = ::new (at) circuit_breaker(watched_rules);
+  std::array<unsigned char, sizeof(circuit_breaker)> before;
+  std::memcpy(before.data(), at, before.size());
+  REQUIRE(healthy_calls(*breaker, 200'000) == 200'000);
+  std::array<unsigned char, sizeof(circuit_breaker)> after;
+  std::memcpy(after.data(), at, after.size());
+  const auto first = std::mismatch(before.begin(), before.end(), after.begin()).first - before.begin();
+  const auto last = before.rend() - std::mismatch(before.rbegin(), before.rend(), after.rbegin()).first;
+  const auto up = [](std::ptrdiff_t n) {
+    return (static_cast<std::size_t>(n) + line_pair - 1) / line_pair * line_pair;
+  };
+  return {static_cast<std::size_t>(first) / line_pair * line_pair, up(last)};
+}
+
+// A breaker whose byte `border` is the first of a page, and the pages before it or from it on cannot be written: healthy
+// calls there, or the process ends. How many were as they should be.
+enum class read_only : std::uint8_t { before_border, after_border };
+std::uint64_t calls_beside_read_only(std::size_t border, read_only which, std::uint64_t calls) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t half = (sizeof(circuit_breaker) + page - 1) / page * page;
+  void* const region = ::mmap(nullptr, 2 * half, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(region != MAP_FAILED);
+  auto* const middle = static_cast<unsigned char*>(region) + half;
+  auto* const breaker = ::new (middle - border) circuit_breaker(watched_rules);
+  unsigned char* const guarded = which == read_only::before_border ? middle - half : middle;
+  REQUIRE(::mprotect(guarded, half, PROT_READ) == 0);
+  // The guard is there: not even the kernel may write the byte beside the border.
+  unsigned char* const beside = which == read_only::before_border ? middle - 1 : middle;
+  std::array<int, 2> ends{};
+  REQUIRE(::pipe(ends.data()) == 0);
+  REQUIRE(::write(ends[1], "x", 1) == 1);
+  CHECK(::read(ends[0], beside, 1) == -1);
+  CHECK(errno == EFAULT);
+  ::close(ends[0]);
+  ::close(ends[1]);
+  const std::uint64_t good = healthy_calls(*breaker, calls);
+  REQUIRE(::mprotect(guarded, half, PROT_READ | PROT_WRITE) == 0);
+  CHECK(breaker->snapshot(start).generation == 0);
+  CHECK(::munmap(region, 2 * half) == 0);
+  return good;
+}
+
+}  // namespace
+
+TEST_CASE("I6: while nothing is wrong a call writes its thread's own lines and not a byte beside them",
+          "[circuit_breaker]") {
+  static constexpr std::uint64_t calls = 1'000'000;
+  const auto watch = [] {
+    const stretch own = changed_by_calls();
+    CHECK(own.to - own.from == 2 * line_pair);
+    // The state, the rules, the counters and the places of other threads lie on both sides.
+    REQUIRE(own.from > 0);
+    REQUIRE(own.to < sizeof(circuit_breaker));
+    CHECK(calls_beside_read_only(own.from, read_only::before_border, calls) == calls);
+    CHECK(calls_beside_read_only(own.to, read_only::after_border, calls) == calls);
+    return own;
+  };
+  const stretch mine = watch();
+  stretch other;
+  std::thread([&] { other = watch(); }).join();
+  CHECK((other.from >= mine.to || other.to <= mine.from));
 }
 
 // ---- options

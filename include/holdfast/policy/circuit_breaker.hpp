@@ -33,7 +33,8 @@
 //      more than an hour may open the half-open state early.)
 //   I5 Every transition is returned to exactly one caller, and they form a chain: each begins where the one before it
 //      ended, with the next generation. A renewed lease is a transition from half-open to half-open.
-//   I6 Admission and success write to no line that another thread writes, while nothing is wrong.
+//   I6 While nothing is wrong, admission and success write the thread's own two pairs of lines in the window and nothing else.
+//      (Threads beyond breaker_window::slots share one place.)
 //   I7 The same calls at the same times with the same seed have the same results.
 //   I8 Reading the breaker changes nothing.
 // Exactness: failures in a row are counted exactly, in one atomic word. The failure rate never trips on counts that no
