@@ -17,10 +17,10 @@ bool breaker_window::count(ring& where, bool own, std::uint32_t epoch, std::uint
   std::uint64_t next = one_more(seen, epoch, generation);
   if (own) {
     if constexpr (Publish) {
-      bucket.store(next, mo::release);  // [W1] release, pairs with [W3]: whoever counts this failure counts the
-                                        // successes that went before it too
+      bucket.store(next, mo::release);  // [W1] release, pairs with [W3]: whoever counts this call counts what the
+                                        // thread counted before it too
     } else {
-      bucket.store(next, mo::relaxed);  // own: failed words order it for readers, see [W1]
+      bucket.store(next, mo::relaxed);  // own: published words order it for readers, see [W1]
     }
   } else if constexpr (Publish) {
     // [W2] release, pairs with [W3]: as [W1]
@@ -28,7 +28,7 @@ bool breaker_window::count(ring& where, bool own, std::uint32_t epoch, std::uint
     while (!bucket.compare_exchange_weak(seen, next, mo::release, mo::relaxed))
       next = one_more(seen, epoch, generation);
   } else {
-    // counter: failed words order it for readers, see [W1]
+    // counter: published words order it for readers, see [W1]
     while (!bucket.compare_exchange_weak(seen, next, mo::relaxed, mo::relaxed))
       next = one_more(seen, epoch, generation);
   }
@@ -50,16 +50,23 @@ bool breaker_window::count_ok(breaker_word word, time_point now) noexcept {
   return fresh;
 }
 
-void breaker_window::count_failed(breaker_word word, time_point now) noexcept {
+bool breaker_window::count_failed(breaker_word word, time_point now) noexcept {
   const std::uint32_t mine = std::min(thread_slot::current(), slots);
-  count<true>(slots_[mine].failed, mine < slots, epoch(now), word.generation());
+  return count<true>(slots_[mine].failed, mine < slots, epoch(now), word.generation());
 }
 
-std::uint64_t breaker_window::failed(std::uint32_t epoch, std::uint16_t generation) const noexcept {
+bool breaker_window::count_slow(breaker_word word, bool failed, time_point now) noexcept {
+  const std::uint32_t mine = std::min(thread_slot::current(), slots);
+  ring& where = failed ? slots_[mine].slow_failed : slots_[mine].slow_ok;
+  return count<true>(where, mine < slots, epoch(now), word.generation());
+}
+
+std::uint64_t breaker_window::published(const ring slot::*which, std::uint32_t epoch,
+                                        std::uint16_t generation) const noexcept {
   std::uint64_t sum = 0;
   const auto add = [&](const slot& from) {
-    for (const auto& bucket : from.failed) {
-      // [W3] acquire, pairs with [W1] and [W2]: the successes before these failures are seen by the loads that follow
+    for (const auto& bucket : from.*which) {
+      // [W3] acquire, pairs with [W1] and [W2]: what was counted before these calls is seen by the loads that follow
       const std::uint64_t word = bucket.load(mo::acquire);
       if (same_generation(word, generation) && in_window(word, epoch)) sum += word & most;
     }
@@ -69,17 +76,27 @@ std::uint64_t breaker_window::failed(std::uint32_t epoch, std::uint16_t generati
   return sum;
 }
 
-breaker_window::sums breaker_window::counts(std::uint32_t epoch, std::uint16_t generation) const noexcept {
-  sums sum{.ok = 0, .failed = failed(epoch, generation)};  // failures first: see [W3]
+breaker_window::sums breaker_window::counts(std::uint32_t epoch, std::uint16_t generation,
+                                            bool with_slow) const noexcept {
+  // What a share is of is read after it, see [W3]: successes after failures and fast calls after slow ones. So one of the four
+  // is read twice.
+  const std::uint64_t slow_failed = with_slow ? published(&slot::slow_failed, epoch, generation) : 0;
+  const std::uint64_t slow_ok = with_slow ? published(&slot::slow_ok, epoch, generation) : 0;
+  const std::uint64_t fast_failed = published(&slot::failed, epoch, generation);
+  const std::uint64_t slow_ok_by_now = with_slow ? published(&slot::slow_ok, epoch, generation) : 0;
+  std::uint64_t fast_ok = 0;
   const auto add = [&](const slot& from) {
     for (const auto& bucket : from.ok) {
       const std::uint64_t word = bucket.load(mo::relaxed);  // counter: ordered by [W3] as far as it matters
-      if (same_generation(word, generation) && in_window(word, epoch)) sum.ok += word & most;
+      if (same_generation(word, generation) && in_window(word, epoch)) fast_ok += word & most;
     }
   };
   for (std::uint32_t i = 0, n = used(); i < n; ++i) add(slots_[i]);
   add(slots_[slots]);
-  return sum;
+  return {.ok = fast_ok + slow_ok_by_now,
+          .failed = fast_failed + slow_failed,
+          .fast = fast_ok + fast_failed,
+          .slow = slow_ok + slow_failed};
 }
 
 void breaker_window::count_refused_slowly() noexcept {

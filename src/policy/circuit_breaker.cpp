@@ -4,9 +4,10 @@
 namespace holdfast {
 
 circuit_breaker::circuit_breaker(const circuit_breaker_options& options) noexcept
-    : open_longest_(0), rules_(options), window_(options.window) {
+    : open_longest_(0), slow_from_(0), rules_(options), window_(options.window) {
   HOLDFAST_ASSERT(!validate(options));
   open_longest_ = rules_.open_longest();
+  slow_from_ = rules_.slow_from();
 }
 
 // The one way in which the word changes. On failure `seen` is what it is now.
@@ -45,15 +46,17 @@ circuit_breaker::slow_admission circuit_breaker::admit_slowly(time_point now) no
   }
 }
 
-circuit_breaker::report_result circuit_breaker::report_slowly(breaker_word seen, verdict v, time_point now) noexcept {
+circuit_breaker::report_result circuit_breaker::report_slowly(breaker_word seen, verdict v, time_point now,
+                                                              duration took) noexcept {
   const breaker_effect effect = rules_.effect_of(v);
+  // What says nothing about the callee says nothing by its time either.
+  const bool slow = effect != breaker_effect::neutral && rules_.is_slow(took);
   switch (seen.state()) {
-    case breaker_state::closed: return report_closed(seen, effect, now);
+    case breaker_state::closed: return report_closed(seen, effect, slow, now);
     case breaker_state::metrics_only: {
       const breaker_word word(word_.load(mo::relaxed));  // hint: as in report
       if (rules_.same_generation(seen, word)) {
-        if (effect == breaker_effect::success) window_.count_ok(word, now);
-        if (effect == breaker_effect::failure) window_.count_failed(word, now);
+        count(word, effect, slow, now);
       }
       break;
     }
@@ -62,7 +65,15 @@ circuit_breaker::report_result circuit_breaker::report_slowly(breaker_word seen,
     case breaker_state::open:
     case breaker_state::forced_open: break;
   }
-  return told(report_by_word(seen, effect, now));
+  return told(report_by_word(seen, effect, slow, now));
+}
+
+// True: the first of its kind in this stretch of time, of this thread.
+bool circuit_breaker::count(breaker_word word, breaker_effect effect, bool slow, time_point now) noexcept {
+  if (effect == breaker_effect::neutral) return false;
+  const bool failed = effect == breaker_effect::failure;
+  if (slow) return window_.count_slow(word, failed, now);
+  return failed ? window_.count_failed(word, now) : window_.count_ok(word, now);
 }
 
 circuit_breaker::report_result circuit_breaker::told(report_result result) noexcept {
@@ -71,12 +82,12 @@ circuit_breaker::report_result circuit_breaker::told(report_result result) noexc
 }
 
 // What the result does to the word, if the word is still of the permit's generation.
-circuit_breaker::report_result circuit_breaker::report_by_word(breaker_word seen, breaker_effect effect,
+circuit_breaker::report_result circuit_breaker::report_by_word(breaker_word seen, breaker_effect effect, bool slow,
                                                                time_point now) noexcept {
   breaker_word word(word_.load(mo::relaxed));  // hint: the exchange decides
   for (;;) {
     if (!rules_.same_generation(seen, word)) return {.dropped_stale = true};
-    const breaker_rules::step step = rules_.report(word, effect, now);
+    const breaker_rules::step step = rules_.report(word, effect, now, slow);
     if (step.next != word && !swap(word, step.next)) continue;
     if (word.state() == breaker_state::half_open && effect == breaker_effect::neutral)
       probes_returned_.fetch_add(1, mo::relaxed);  // counter:
@@ -84,56 +95,57 @@ circuit_breaker::report_result circuit_breaker::report_by_word(breaker_word seen
   }
 }
 
-circuit_breaker::report_result circuit_breaker::report_closed(breaker_word seen, breaker_effect effect,
+circuit_breaker::report_result circuit_breaker::report_closed(breaker_word seen, breaker_effect effect, bool slow,
                                                               time_point now) noexcept {
   const std::uint32_t epoch = window_.epoch(now);
   const breaker_word before(word_.load(mo::relaxed));  // hint: report_by_word decides
   if (!rules_.same_generation(seen, before)) return told({.dropped_stale = true});
   // A state that ends between the check and the count costs nothing: the count carries the generation.
-  bool fresh = false;
-  if (effect == breaker_effect::success) fresh = window_.count_ok(before, now);
-  if (effect == breaker_effect::failure) window_.count_failed(before, now);
-  // Does the window have to be looked at? A failure: yes. A success can only lift the number of calls to the minimum, or
-  // be the first to see that the failures have left the window.
-  const bool look = options().failure_permille != 0 &&
-                    (effect == breaker_effect::failure ||
-                     (effect == breaker_effect::success && before.dirty() && (fresh || !quorum_known(seen, epoch))));
+  const bool fresh = count(before, effect, slow, now);
+  // Does the window have to be looked at? For a call that a rule of shares counts: yes. Any other can only lift the number of
+  // calls to the minimum, or be the first to see that those have left the window.
+  const bool counts = rules_.weighs(effect == breaker_effect::failure ? 1 : 0, slow ? 1 : 0);
+  const bool look =
+      counts || (effect != breaker_effect::neutral && before.dirty() && (fresh || !quorum_known(seen, epoch)));
   if (look) {
     // [F1] seq_cst, pairs with [F2] and itself: of two threads that each count a result and then look at the window, at
-    // least one finds both; and either a failing thread sees that the dirty mark is gone and sets it, or the one that
-    // took it away finds the failure at its second look.
+    // least one finds both; and either a thread with a failed or slow call sees that the dirty mark is gone and sets it,
+    // or the one that took it away finds the call at its second look.
     fence(mo::seq_cst);
   }
-  report_result result = report_by_word(seen, effect, now);
+  report_result result = report_by_word(seen, effect, slow, now);
   // The state ended meanwhile, perhaps because of this very result, counted above: it was not too late.
   if (result.dropped_stale) return {};
   if (result.transition) return result;
   if (effect == breaker_effect::success && before.level() != 0) decay_level(seen, now);
-  if (look) result.transition = judge_rate(seen, epoch, now);
+  if (look) result.transition = judge_shares(seen, epoch, now);
   return result;
 }
 
-// Opens if the window says so; takes the dirty mark away if the window holds no failure.
-breaker_transition circuit_breaker::judge_rate(breaker_word seen, std::uint32_t epoch, time_point now) noexcept {
-  const breaker_window::sums sums = window_.counts(epoch, seen.generation());
+// Opens if the window says so; takes the dirty mark away if the window holds nothing that a rule counts.
+breaker_transition circuit_breaker::judge_shares(breaker_word seen, std::uint32_t epoch, time_point now) noexcept {
+  const breaker_window::sums sums = window_.counts(epoch, seen.generation(), rules_.counts_slow());
   breaker_word word(word_.load(mo::relaxed));  // hint: the exchange decides
-  if (rules_.rate_exceeded(sums.failed, sums.total())) {
+  const bool failing = rules_.rate_exceeded(sums.failed, sums.total());
+  if (failing || rules_.slow_exceeded(sums.slow, sums.timed())) {
     while (rules_.same_generation(seen, word)) {
       const breaker_word next = rules_.opened(word, now);
-      if (swap(word, next)) return happened(word, next, breaker_cause::failure_rate, now);
+      if (!swap(word, next)) continue;
+      return happened(word, next, failing ? breaker_cause::failure_rate : breaker_cause::slow_rate, now);
     }
     return {};
   }
-  if (sums.failed != 0) {
+  if (rules_.weighs(sums.failed, sums.slow)) {
     // hint: the worst that a lost one costs is another look
-    if (sums.total() >= options().min_calls) quorum_.store(quorum_key(seen, epoch), mo::relaxed);
+    if (sums.timed() >= options().min_calls) quorum_.store(quorum_key(seen, epoch), mo::relaxed);
     return {};
   }
   while (rules_.same_generation(seen, word) && word.dirty()) {
     if (!swap(word, word.with_dirty(false))) continue;
-    // [F2] seq_cst, pairs with [F1]: a failure that was counted meanwhile, by a thread that still saw the mark
+    // [F2] seq_cst, pairs with [F1]: a call that was counted meanwhile, by a thread that still saw the mark
     fence(mo::seq_cst);
-    if (window_.failed(epoch, seen.generation()) != 0) mark_dirty(seen);
+    const breaker_window::sums again = window_.counts(epoch, seen.generation(), rules_.counts_slow());
+    if (rules_.weighs(again.failed, again.slow)) mark_dirty(seen);
     break;
   }
   return {};
@@ -224,9 +236,10 @@ breaker_snapshot circuit_breaker::snapshot(time_point now) const noexcept {
   }
   if (s.state == breaker_state::closed) s.failures_in_row = word.streak();
   if (s.state == breaker_state::closed || s.state == breaker_state::metrics_only) {
-    const breaker_window::sums sums = window_.counts(window_.epoch(now), word.generation());
+    const breaker_window::sums sums = window_.counts(window_.epoch(now), word.generation(), rules_.counts_slow());
     s.window_ok = sums.ok;
     s.window_failed = sums.failed;
+    s.window_slow = sums.slow;
   }
   s.since = time_point(duration(since_.load(mo::relaxed)));  // hint: for people
   s.rejected = window_.refused();

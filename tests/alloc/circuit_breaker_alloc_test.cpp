@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 using test_support::allocations_in;
 
 TEST_CASE("a breaker calls, opens, refuses, probes, closes and is forced without an allocation", "[alloc]") {
-  circuit_breaker breaker({.consecutive_failures = 8, .probes = 2});
+  circuit_breaker breaker({.consecutive_failures = 8, .slow_call = 100ms, .slow_permille = 900, .probes = 2});
   time_point now{1h};
   int refused = 0;
   CHECK(allocations_in([&] {
@@ -27,7 +27,7 @@ TEST_CASE("a breaker calls, opens, refuses, probes, closes and is forced without
                 continue;
               }
               if (i % 9 == 0) continue;  // abandoned
-              breaker.report(std::move(a.ticket), round % 2 == 0 ? verdict::ok : verdict::timeout, now);
+              breaker.report(std::move(a.ticket), round % 2 == 0 ? verdict::ok : verdict::timeout, now, i % 7 * 20ms);
             }
             static_cast<void>(breaker.snapshot(now));
             if (round % 5 == 4) {

@@ -307,7 +307,7 @@ TEST_CASE("shared_record_ring is made, attached to, claims, commits, reads and r
 
 TEST_CASE("a breaker admits, reports, opens, refuses and probes on a quiet path, a thread's first call too",
           "[alloc][hot]") {
-  circuit_breaker breaker({.consecutive_failures = 5, .probes = 2});
+  circuit_breaker breaker({.consecutive_failures = 5, .slow_call = 100ms, .slow_permille = 900, .probes = 2});
   time_point now = start;
   int refused = 0;
   {
@@ -319,7 +319,7 @@ TEST_CASE("a breaker admits, reports, opens, refuses and probes on a quiet path,
         continue;
       }
       if (i % 9 == 0) continue;  // abandoned
-      breaker.report(std::move(a.ticket), i % 100 < 50 ? verdict::ok : verdict::timeout, now);
+      breaker.report(std::move(a.ticket), i % 100 < 50 ? verdict::ok : verdict::timeout, now, i % 7 * 20ms);
       static_cast<void>(breaker.state());
     }
     static_cast<void>(breaker.snapshot(now));

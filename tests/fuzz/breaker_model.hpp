@@ -20,6 +20,7 @@ struct breaker_model {
     ns at;
     ns newest;  // of all times seen when it came in: its bucket may be that of a newer one
     bool failed;
+    bool slow;
     bool doubtful = false;  // the clock stepped back so far that it may be taken for a very old one
   };
   struct range {
@@ -66,20 +67,27 @@ struct breaker_model {
     until = open_until;
   }
 
-  void count(ns now, bool failed) {
+  void count(ns now, bool failed, bool slow) {
     newest = std::max(newest, now);
     if (far_ahead(newest, now)) {
       for (std::size_t i = 0; i < results; ++i) all.at(i).doubtful |= far_ahead(all.at(i).newest, now);
     }
-    all.at(results++) = {now, newest, failed};
+    all.at(results++) = {now, newest, failed, slow};
   }
   // 4,096 fifteenths of the window ahead, a result is of a caller with a newer clock; farther, it is a very old one.
   bool far_ahead(ns at, ns now) const { return at - now > options.window.count() / 15 * 4000; }
   range in_window(ns now, bool failed) const {
+    return in_window(now, [=](const result& r) { return r.failed == failed; });
+  }
+  range slow_in_window(ns now) const {
+    return in_window(now, [](const result& r) { return r.slow; });
+  }
+  template <class Counts>
+  range in_window(ns now, Counts counts) const {
     const ns window = options.window.count();
     range r;
     for (std::size_t i = 0; i < results; ++i) {
-      if (all.at(i).failed != failed) continue;
+      if (!counts(all.at(i))) continue;
       // A newer time that was seen may have taken the place of what was too old for it.
       const bool doubtful = all.at(i).doubtful || far_ahead(all.at(i).newest, now);
       if (!doubtful && all.at(i).at > std::max(now, newest) - window) ++r.low;
@@ -98,6 +106,17 @@ struct breaker_model {
     if (bad.low + good.low >= options.min_calls && exceeds(bad.low, good.high)) return answer::yes;
     for (std::uint64_t g = good.low; g <= good.high; ++g) {
       if (exceeds(bad.high, g)) return answer::either;
+    }
+    return answer::no;
+  }
+  answer slow_exceeded(ns now) const {
+    if (options.slow_permille == 0) return answer::no;
+    const range slow = slow_in_window(now);
+    const range calls = in_window(now, [](const result&) { return true; });
+    const auto exceeds = [&](std::uint64_t s, std::uint64_t n) { return s * 1000 >= options.slow_permille * n; };
+    if (calls.low >= options.min_calls && exceeds(slow.low, calls.high)) return answer::yes;
+    for (std::uint64_t n = std::max<std::uint64_t>(calls.low, options.min_calls); n <= calls.high; ++n) {
+      if (exceeds(std::min(slow.high, n), n)) return answer::either;
     }
     return answer::no;
   }

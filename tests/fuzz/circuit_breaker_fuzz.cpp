@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// circuit_breaker: any options and any sequence of admissions, reports, lost permits, manual steps and times both ways
-// does what a model written from the header's promises does (I1 to I5, I8).
+// circuit_breaker: any options and any sequence of admissions, reports of fast and slow calls, lost permits, manual steps and
+// times both ways does what a model written from the header's promises does (I1 to I5, I8).
 #include <array>
 #include <utility>
 
@@ -18,6 +18,7 @@ using answer = breaker_model::answer;
 using state = breaker_state;
 
 constexpr std::size_t most_steps = 96;
+constexpr duration slow_call = 100ms;
 
 circuit_breaker_options options_from(input& in) {
   const std::uint8_t a = in.byte();
@@ -25,7 +26,10 @@ circuit_breaker_options options_from(input& in) {
   circuit_breaker_options o;
   o.consecutive_failures = a & 7U;
   o.failure_permille = static_cast<std::uint16_t>(std::array{0, 1, 500, 1000}.at(a >> 3U & 3U));
-  if (o.consecutive_failures == 0 && o.failure_permille == 0) o.failure_permille = 333;
+  // By what both bytes say together, so that the inputs that there were mean what they did.
+  o.slow_call = std::array<duration, 4>{0s, slow_call, slow_call, slow_call}.at((a ^ b) & 3U);
+  o.slow_permille = static_cast<std::uint16_t>(std::array{0, 0, 500, 1}.at((a ^ b) & 3U));
+  if (o.consecutive_failures == 0 && o.failure_permille == 0 && o.slow_permille == 0) o.failure_permille = 333;
   o.min_calls = 1 + (a >> 5U);
   o.probes = static_cast<std::uint8_t>(1 + (b & 3U));
   o.on_lease_over = static_cast<lease_expiry>(b >> 2U & 1U);
@@ -47,6 +51,7 @@ class trial {
   void step(input& in) {
     const std::uint8_t choice = in.byte();
     const std::size_t at = choice >> 4U & 7U;
+    took_ = (choice & 128U) != 0 ? slow_call : slow_call - 1ns;
     switch (choice & 15U) {
       case 0:
       case 1:
@@ -205,7 +210,7 @@ class trial {
   void report(std::size_t at, verdict v) {
     slot& s = slots_.at(at);
     if (!s.permit) return;
-    const auto result = breaker_.report(std::move(s.permit), v, time());
+    const auto result = breaker_.report(std::move(s.permit), v, time(), took_);
     expect(!s.permit, "a permit is used up by its report");
     const answer holds = current(s.ticket);
     if (holds != answer::either) expect(result.dropped_stale == (holds == answer::no), "I2: stale, and told so");
@@ -218,7 +223,7 @@ class trial {
       case state::closed: return report_closed(result.transition, failed, is_answer(v));
       case state::half_open: return report_probe(result.transition, failed, is_answer(v));
       case state::metrics_only:
-        if (failed || is_answer(v)) model_.count(now_, failed);
+        if (failed || is_answer(v)) model_.count(now_, failed, slow());
         break;
       default: break;
     }
@@ -240,20 +245,26 @@ class trial {
 
   void report_closed(const breaker_transition& made, bool failed, bool good) {
     if (!failed && !good) return expect_none(made);
-    model_.count(now_, failed);
+    model_.count(now_, failed, slow());
     model_.streak = failed ? model_.streak + 1 : 0;
     const auto in_row = model_.options.consecutive_failures;
     if (failed && in_row != 0 && model_.streak >= in_row) return open(breaker_cause::consecutive_failures, made);
     if (good) decay(made);
-    const answer exceeded = model_.rate_exceeded(now_);
-    // A success looks only where failures are.
-    const bool must = exceeded == answer::yes && (failed || model_.in_window(now_, true).low != 0);
+    const answer failing = model_.rate_exceeded(now_);
+    const answer slowing = model_.slow_exceeded(now_);
+    if (made.cause == breaker_cause::slow_rate) {
+      expect(slowing != answer::no, "opens only when the share of slow calls says so");
+      expect(failing != answer::yes, "names the failures when both shares say so");
+      return open(breaker_cause::slow_rate, made);
+    }
     if (made) {
-      expect(exceeded != answer::no, "opens only when the share of failures says so");
+      expect(failing != answer::no, "opens only when the share of failures says so");
       return open(breaker_cause::failure_rate, made);
     }
-    expect(!must, "opens when the share of failures says so");
+    expect(failing != answer::yes, "opens when the share of failures says so");
+    expect(slowing != answer::yes, "opens when the share of slow calls says so");
   }
+  [[nodiscard]] bool slow() const { return model_.options.slow_call != 0s && took_ >= model_.options.slow_call; }
   void decay(const breaker_transition& made) {
     const answer due = model_.decay_due(now_);
     if (due == answer::no) return;
@@ -317,6 +328,8 @@ class trial {
     const auto good = model_.in_window(now_, false);
     expect(seen.window_failed >= bad.low && seen.window_failed <= bad.high, "the failures of the window");
     expect(seen.window_ok >= good.low && seen.window_ok <= good.high, "the successes of the window");
+    const auto slow = model_.slow_in_window(now_);
+    expect(seen.window_slow >= slow.low && seen.window_slow <= slow.high, "the slow calls of the window");
     if (model_.state == state::closed && model_.options.consecutive_failures != 0)
       expect(seen.failures_in_row == model_.streak, "the failures in a row");
   }
@@ -330,6 +343,7 @@ class trial {
 
   std::int64_t now_ = std::int64_t{10'000} * 1'000'000'000;
   std::int64_t latest_ = now_;
+  duration took_{0};  // by the call that is reported next
   breaker_model model_;
   circuit_breaker breaker_;
   std::array<slot, 8> slots_;

@@ -112,6 +112,7 @@ class breaker_part {
       case breaker_cause::probes_passed: why = breaker_reason::probes_passed; break;
       case breaker_cause::lease_over: why = breaker_reason::lease_over; break;
       case breaker_cause::failure_rate:
+      case breaker_cause::slow_rate:
       case breaker_cause::manual: break;  // never here: no transition of the specification has no reason
     }
     return transition_of(why, kind_of(t.from), kind_of(t.to), t.generation);

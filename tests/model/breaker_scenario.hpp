@@ -48,6 +48,14 @@ constexpr circuit_breaker_options by_rate(std::uint16_t permille, std::uint32_t 
   o.window = std::chrono::milliseconds(150);  // a bucket is 10 ms
   return o;
 }
+constexpr duration fast{0};
+constexpr duration slow = std::chrono::milliseconds(1);
+constexpr circuit_breaker_options by_time(std::uint16_t permille, std::uint32_t min_calls) {
+  circuit_breaker_options o = by_rate(0, min_calls);
+  o.slow_call = slow;
+  o.slow_permille = permille;
+  return o;
+}
 
 // Who was told which transitions. Each thread writes its own row; the last row is the main thread's.
 class ledger {

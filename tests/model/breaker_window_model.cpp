@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The breaker's window: results counted by threads with places of their own and by threads that share one, the rate that
-// is read from them, and the dirty mark that says when to look.
+// The breaker's window: results counted by threads with places of their own and by threads that share one, the shares of
+// failed and slow calls that are read from them, and the dirty mark that says when to look.
 #include <utility>
 
 #include "holdfast/policy/breaker_window.hpp"
@@ -23,21 +23,21 @@ struct window_scenario {
       : breaker(o), begin(breaker_state::closed, 0xFFFF, 0, tick_wrap - 200) {
     breaker_start::set(breaker, begin);
   }
-  void call(unsigned thread, verdict v, time_point now) {
+  void call(unsigned thread, verdict v, time_point now, duration took = fast) {
     auto a = breaker.admit(now);
     told.add(thread, a.transition);
-    if (a) told.add(thread, breaker.report(std::move(a.ticket), v, now).transition);
+    if (a) told.add(thread, breaker.report(std::move(a.ticket), v, now, took).transition);
   }
   breaker_snapshot check_chain(time_point now) const {
     const breaker_snapshot s = breaker.snapshot(now);
     told.check_chain(begin, s);
     return s;
   }
-  void check_opened_once() const {
+  void check_opened_once(breaker_cause why = breaker_cause::failure_rate) const {
     const breaker_snapshot s = check_chain(early);
     MODEL_CHECK(s.state == breaker_state::open);
     MODEL_CHECK(s.opens == 1);
-    MODEL_CHECK(told.count(breaker_cause::failure_rate) == 1);
+    MODEL_CHECK(told.count(why) == 1);
   }
   breaker_word begin;
 };
@@ -89,6 +89,85 @@ struct never_too_early : window_scenario {
 struct never_too_early_own : never_too_early {};
 MODEL_SCENARIO("breaker_window", never_too_early_own, {.weak_failures = 0, .slots = 2});
 
+// --- slow calls
+
+// As two_failures: of two threads that report a slow success at least one sees both. [F1]
+struct two_slow : window_scenario {
+  static constexpr unsigned threads = 2;
+  two_slow() : window_scenario(by_time(1000, 2)) {}
+  void run(unsigned thread) { call(thread, verdict::ok, early, slow); }
+  void after() { check_opened_once(breaker_cause::slow_rate); }
+};
+struct two_slow_own : two_slow {};
+struct two_slow_one_shares : two_slow {};
+MODEL_SCENARIO("breaker_window", two_slow_own, {.weak_failures = 0, .slots = 2});
+MODEL_SCENARIO("breaker_window", two_slow_one_shares, {.weak_failures = 0, .slots = 1});
+
+// The window holds a slow call; a fast one of any kind that brings the minimum, and a slow one: whoever looks last sees
+// both.
+struct fast_call_brings_the_minimum : window_scenario {
+  static constexpr unsigned threads = 2;
+  fast_call_brings_the_minimum() : window_scenario(by_time(600, 3)) { call(3, verdict::ok, early, slow); }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      call(0, choose(2) == 0 ? verdict::ok : verdict::transient, early);
+    } else {
+      call(1, verdict::ok, early, slow);
+    }
+  }
+  void after() { check_opened_once(breaker_cause::slow_rate); }
+};
+MODEL_SCENARIO("breaker_window", fast_call_brings_the_minimum, {.weak_failures = 0, .slots = 1});
+
+// It never opens on a share that no order of the reports gives: a fast failure comes before the slow success.
+struct never_too_early_by_time : window_scenario {
+  static constexpr unsigned threads = 2;
+  never_too_early_by_time() : window_scenario(by_time(600, 1)) { call(3, verdict::ok, early); }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      call(0, verdict::transient, early);
+      call(0, verdict::ok, early, slow);
+    } else {
+      call(1, verdict::ok, early, slow);
+    }
+  }
+  void after() {
+    const breaker_snapshot s = check_chain(early);
+    MODEL_CHECK(s.state == breaker_state::closed);
+    MODEL_CHECK(s.window_ok == 3);
+    MODEL_CHECK(s.window_failed == 1);
+    MODEL_CHECK(s.window_slow == 2);
+  }
+};
+MODEL_SCENARIO("breaker_window", never_too_early_by_time, {.weak_failures = 0, .slots = 2});
+
+// Nor on a share of failures, when the success before the failure was slow.
+struct never_too_early_after_slow : window_scenario {
+  static constexpr unsigned threads = 2;
+  static constexpr circuit_breaker_options both() {
+    circuit_breaker_options o = by_time(1000, 1);
+    o.failure_permille = 600;
+    return o;
+  }
+  never_too_early_after_slow() : window_scenario(both()) { call(3, verdict::ok, early); }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      call(0, verdict::ok, early, slow);
+      call(0, verdict::transient, early);
+    } else {
+      call(1, verdict::transient, early);
+    }
+  }
+  void after() {
+    const breaker_snapshot s = check_chain(early);
+    MODEL_CHECK(s.state == breaker_state::closed);
+    MODEL_CHECK(s.window_ok == 2);
+    MODEL_CHECK(s.window_failed == 2);
+    MODEL_CHECK(s.window_slow == 1);
+  }
+};
+MODEL_SCENARIO("breaker_window", never_too_early_after_slow, {.weak_failures = 0, .slots = 2});
+
 // --- the window by itself
 
 constexpr breaker_word counted_word(breaker_state::closed, 0xFFFF, 0, 1);
@@ -127,6 +206,38 @@ struct sums_of_two : sums<2> {};
 MODEL_SCENARIO("breaker_window", sums_own, {.slots = 1});
 MODEL_SCENARIO("breaker_window", sums_shared, {.slots = 0});
 MODEL_SCENARIO("breaker_window", sums_of_two, {.weak_failures = 0, .dies = false, .slots = 0});
+
+// Slow calls: who reads finds with each failure the successes before it and with each slow call the fast ones before it,
+// though one success is slow and one failure fast. [W1] [W2]
+struct slow_and_failed_count {
+  static constexpr unsigned threads = 2;
+  breaker_window window{by_time(500, 1).window};
+  [[nodiscard]] breaker_window::sums look() const {
+    return window.counts(window.epoch(early), counted_word.generation(), true);
+  }
+  static void check(const breaker_window::sums& s) {
+    MODEL_CHECK(s.ok <= 2);
+    MODEL_CHECK(s.fast <= 2);
+    MODEL_CHECK(s.failed <= s.ok);
+    MODEL_CHECK(s.slow <= s.fast);
+  }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      window.count_ok(counted_word, early);
+      window.count_slow(counted_word, false, early);
+      window.count_failed(counted_word, early);
+      window.count_slow(counted_word, true, early);
+      return;
+    }
+    check(look());
+  }
+  void after() { MODEL_CHECK((look() == breaker_window::sums{.ok = 2, .failed = 2, .fast = 2, .slow = 2})); }
+  void after_death(unsigned) { check(look()); }
+};
+struct slow_count_own : slow_and_failed_count {};
+struct slow_count_shared : slow_and_failed_count {};
+MODEL_SCENARIO("breaker_window", slow_count_own, {.slots = 1});
+MODEL_SCENARIO("breaker_window", slow_count_shared, {.slots = 0});
 
 // The hot path counts on in a place of its own, from one stretch of time to the next and over the wrap of the epoch.
 struct hot_path {
@@ -170,8 +281,8 @@ struct two_generations {
     }
   }
   void after() {
-    MODEL_CHECK(window.failed(window.epoch(early), 0) == 1);
-    MODEL_CHECK(window.failed(window.epoch(early), 0xFFFF) == 0);
+    MODEL_CHECK(window.counts(window.epoch(early), 0).failed == 1);
+    MODEL_CHECK(window.counts(window.epoch(early), 0xFFFF).failed == 0);
   }
 };
 MODEL_SCENARIO("breaker_window", two_generations, {.slots = 0});
@@ -215,5 +326,22 @@ struct mark_taken_own : mark_taken<2> {};
 struct mark_taken_shared : mark_taken<2> {};
 MODEL_SCENARIO("breaker_window", mark_taken_own, {.weak_failures = 0, .slots = 2});
 MODEL_SCENARIO("breaker_window", mark_taken_shared, {.weak_failures = 0, .slots = 0});
+
+// The same with slow calls; the one that looks at last is a failure, which no rule counts here.
+struct mark_taken_from_slow : window_scenario {
+  static constexpr unsigned threads = 2;
+  mark_taken_from_slow() : window_scenario(by_time(300, 3)) { call(3, verdict::ok, early, slow); }
+  void run(unsigned thread) { call(thread, verdict::ok, next_window, thread == 0 ? slow : fast); }
+  void after() {
+    MODEL_CHECK(check_chain(next_window).state == breaker_state::closed);
+    MODEL_CHECK(breaker_start::get(breaker).dirty());
+    call(3, verdict::transient, next_window);
+    MODEL_CHECK(check_chain(next_window).state == breaker_state::open);
+  }
+};
+struct mark_taken_from_slow_own : mark_taken_from_slow {};
+struct mark_taken_from_slow_shared : mark_taken_from_slow {};
+MODEL_SCENARIO("breaker_window", mark_taken_from_slow_own, {.weak_failures = 0, .slots = 2});
+MODEL_SCENARIO("breaker_window", mark_taken_from_slow_shared, {.weak_failures = 0, .slots = 0});
 
 }  // namespace

@@ -104,6 +104,36 @@ struct success_breaks_the_row : breaker_scenario {
 };
 MODEL_SCENARIO("circuit_breaker", success_breaks_the_row, {});
 
+// A slow success breaks the row and leaves the mark, in one step: neither takes away what a failure does meanwhile.
+struct slow_success_breaks_the_row : breaker_scenario {
+  static constexpr unsigned threads = 2;
+  static constexpr circuit_breaker_options both() {
+    circuit_breaker_options o = in_row(2);
+    o.slow_call = slow;
+    o.slow_permille = 1000;
+    o.min_calls = 100;
+    return o;
+  }
+  slow_success_breaks_the_row() : breaker_scenario(both(), closed_word) {}
+  void run(unsigned thread) {
+    if (thread == 0) {
+      call(0, verdict::transient, before_wrap);
+    } else {
+      auto ticket = admit(1, before_wrap);
+      told.add(1, breaker.report(std::move(ticket), verdict::ok, before_wrap, slow).transition);
+    }
+  }
+  void after() {
+    const breaker_snapshot s = check_chain(before_wrap);
+    MODEL_CHECK(s.state == breaker_state::closed);
+    MODEL_CHECK(breaker_start::get(breaker).dirty());
+    MODEL_CHECK(s.window_slow == 1);
+    call(3, verdict::transient, before_wrap);
+    MODEL_CHECK((breaker.state() == breaker_state::open) == (s.failures_in_row != 0));
+  }
+};
+MODEL_SCENARIO("circuit_breaker", slow_success_breaks_the_row, {});
+
 // --- probes
 
 // I1: at the end of the open time three ask; as many as there are probes get in, all in one generation.

@@ -104,7 +104,10 @@ class caller {
                                : verdict::ok;
     if (v == verdict::cancelled) give_back(p);
     const auto generation = p.generation();
-    const auto result = world_.breaker.report(std::move(p), v, now_);
+    // Every fourth call takes up to twice as long as is slow, if any is.
+    const duration took(static_cast<std::int64_t>(
+        up_to(3) == 0 ? up_to(2 * static_cast<std::uint64_t>(world_.breaker.options().slow_call.count())) : 0));
+    const auto result = world_.breaker.report(std::move(p), v, now_, took);
     note(result.transition);
     if (result.dropped_stale) ++stale_;
     // A result may end only the generation that it belongs to.
@@ -220,4 +223,18 @@ TEST_CASE("I1, I2, I3, I5 hold between threads: both rules, many probes", "[circ
        .open_max = 16ms,
        .healthy_decay = 5ms,
        .seed = 3});
+}
+
+TEST_CASE("I1, I2, I3, I5 hold between threads: the share of slow calls alone", "[circuit_breaker][stress]") {
+  run({.failure_permille = 0,
+       .slow_call = 50ms,
+       .slow_permille = 150,
+       .min_calls = 10,
+       .window = 100ms,
+       .probes = 3,
+       .probe_lease = 20ms,
+       .open_base = 4ms,
+       .open_max = 30ms,
+       .healthy_decay = 20ms,
+       .seed = 4});
 }

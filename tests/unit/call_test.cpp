@@ -499,6 +499,23 @@ TEST_CASE("an answer after its attempt's deadline is handed out, and the breaker
   CHECK(breaker.state() == breaker_state::open);
 }
 
+TEST_CASE("the breaker is told how long each attempt took, without the waits between them", "[call]") {
+  bench_of_test t;
+  t.takes = 80ms;
+  t.answers = {reset, 7};
+  circuit_breaker breaker({.slow_call = 80ms, .min_calls = 100});
+  const guard protects{.breaker = &breaker, .retry = three_times};
+  CHECK(run(protects, {.safety = idempotency::idempotent}, t.clock, t.op(), t.wait()).ok());
+  CHECK(breaker.snapshot(t.clock.now()).window_slow == 2);
+  t.takes = 80ms - 1ns;
+  t.answers = {reset, 7, reset, 7};
+  CHECK(run(protects, {.safety = idempotency::idempotent}, t.clock, t.op(), t.wait()).ok());
+  const auto seen = breaker.snapshot(t.clock.now());
+  CHECK(seen.window_slow == 2);
+  CHECK(seen.window_ok == 2);
+  CHECK(seen.window_failed == 2);
+}
+
 TEST_CASE("only a first attempt pays into the budget, not a call that is an outer layer's repetition", "[call]") {
   retry_budget budget({.ratio_permille = 1000, .min_per_second = 0, .burst = 10});
   const auto balance_after = [&](bool is_retry) {

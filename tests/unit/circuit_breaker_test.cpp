@@ -63,6 +63,10 @@ circuit_breaker::report_result call(circuit_breaker& breaker, verdict v, time_po
   return breaker.report(take(breaker, now), v, now);
 }
 
+circuit_breaker::report_result call(circuit_breaker& breaker, verdict v, time_point now, duration took) {
+  return breaker.report(take(breaker, now), v, now, took);
+}
+
 void open_it(circuit_breaker& breaker, time_point now) {
   for (int i = 0; i < 1000 && breaker.state() == state::closed; ++i) call(breaker, verdict::transient, now);
   REQUIRE(breaker.state() == state::open);
@@ -468,6 +472,193 @@ TEST_CASE("the rate is exact at its limit", "[circuit_breaker]") {
   };
   CHECK_FALSE(fails(668, 332));
   CHECK(fails(667, 333));
+}
+
+// ---- slow calls
+
+namespace {
+
+// Half of the calls slow, and no rule for failures: what opens is the time that calls take.
+circuit_breaker_options slow_rules() {
+  return with([](auto& o) {
+    o.failure_permille = 0;
+    o.slow_call = 200ms;
+    o.slow_permille = 500;
+    o.min_calls = 10;
+  });
+}
+
+}  // namespace
+
+TEST_CASE("slow calls open the circuit at their share and minimum", "[circuit_breaker]") {
+  circuit_breaker few(slow_rules());
+  for (int i = 0; i < 9; ++i) CHECK_FALSE(call(few, verdict::ok, start, 5s).transition);
+  const auto opened = call(few, verdict::ok, start, 5s);
+  CHECK(opened.transition.from == state::closed);
+  CHECK(opened.transition.to == state::open);
+  CHECK(opened.transition.cause == breaker_cause::slow_rate);
+  CHECK_FALSE(opened.dropped_stale);
+
+  const auto slow_of_thousand = [](int slow) {
+    circuit_breaker breaker(with([](auto& o) {
+      o.slow_call = 200ms;
+      o.slow_permille = 333;
+      o.min_calls = 1000;
+    }));
+    bool open = false;
+    for (int i = 0; i < 1000 - slow; ++i) open |= static_cast<bool>(call(breaker, verdict::ok, start, 1ms).transition);
+    for (int i = 0; i < slow; ++i) open |= static_cast<bool>(call(breaker, verdict::ok, start, 200ms).transition);
+    return open;
+  };
+  CHECK_FALSE(slow_of_thousand(332));
+  CHECK(slow_of_thousand(333));
+}
+
+TEST_CASE("a slow success counts once as success and once as slow", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) {
+    o.consecutive_failures = 3;
+    o.slow_call = 200ms;
+    o.slow_permille = 1000;
+    o.min_calls = 20;
+  }));
+  call(breaker, verdict::transient, start, 1ms);
+  call(breaker, verdict::transient, start, 1ms);
+  call(breaker, verdict::ok, start, 300ms);
+  CHECK(breaker.snapshot(start).failures_in_row == 0);  // it has answered
+  call(breaker, verdict::permanent, start, 300ms);
+  call(breaker, verdict::ok, start, 10ms);
+  const auto seen = breaker.snapshot(start);
+  CHECK(seen.window_ok == 3);
+  CHECK(seen.window_failed == 2);
+  CHECK(seen.window_slow == 2);
+}
+
+TEST_CASE("slow and failed counts do not add up to two: a call that was both is one call", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) {
+    o.failure_permille = 600;
+    o.slow_call = 200ms;
+    o.slow_permille = 600;
+    o.min_calls = 4;
+  }));
+  // Three calls that were both are three of the four that it takes, and no more.
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(call(breaker, verdict::timeout, start, 1s).transition);
+  auto seen = breaker.snapshot(start);
+  CHECK(seen.window_ok == 0);
+  CHECK(seen.window_failed == 3);
+  CHECK(seen.window_slow == 3);
+  // Of two rules that say so the failures are named: they are the plainer reason.
+  CHECK(call(breaker, verdict::ok, start, 1s).transition.cause == breaker_cause::failure_rate);
+
+  // Half failed and the other half slow: neither has its share.
+  circuit_breaker halves(with([](auto& o) {
+    o.failure_permille = 600;
+    o.slow_call = 200ms;
+    o.slow_permille = 600;
+    o.min_calls = 20;
+  }));
+  for (int i = 0; i < 100; ++i) {
+    CHECK_FALSE(call(halves, verdict::ok, start, 1s).transition);
+    CHECK_FALSE(call(halves, verdict::transient, start, 1ms).transition);
+  }
+}
+
+TEST_CASE("a call is slow from slow_call on, and never without its time or with one below zero", "[circuit_breaker]") {
+  circuit_breaker breaker(slow_rules());
+  call(breaker, verdict::ok, start, 200ms - 1ns);
+  call(breaker, verdict::ok, start);
+  call(breaker, verdict::ok, start, -1h);
+  call(breaker, verdict::transient, start);
+  CHECK(breaker.snapshot(start).window_slow == 0);
+  call(breaker, verdict::ok, start, 200ms);
+  CHECK(breaker.snapshot(start).window_slow == 1);
+  call(breaker, verdict::ok, start, duration::max());
+  CHECK(breaker.snapshot(start).window_slow == 2);
+  CHECK(breaker.snapshot(start).window_ok == 5);
+}
+
+TEST_CASE("without slow_call no call is slow, whatever its time", "[circuit_breaker]") {
+  circuit_breaker breaker(plain_rules);
+  for (int i = 0; i < 100; ++i) CHECK_FALSE(call(breaker, verdict::ok, start, duration::max()).transition);
+  CHECK(breaker.snapshot(start).window_ok == 100);
+  CHECK(breaker.snapshot(start).window_slow == 0);
+}
+
+TEST_CASE("slow calls without a share are counted and open nothing", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.slow_call = 200ms; }));
+  for (int i = 0; i < 100; ++i) CHECK_FALSE(call(breaker, verdict::ok, start, 1s).transition);
+  CHECK(breaker.snapshot(start).window_slow == 100);
+  CHECK(breaker.snapshot(start).window_ok == 100);
+}
+
+TEST_CASE("calls that say nothing say nothing by their time either", "[circuit_breaker]") {
+  circuit_breaker breaker(slow_rules());
+  for (int round = 0; round < 50; ++round)
+    for (const verdict v : {verdict::cancelled, verdict::rejected, verdict::stale, verdict::throttled})
+      CHECK_FALSE(call(breaker, v, start, 1h).transition);
+  CHECK(breaker.snapshot(start).window_slow == 0);
+}
+
+TEST_CASE("slow calls age as failures do, and the circuit is as new behind them", "[circuit_breaker]") {
+  circuit_breaker breaker(slow_rules());
+  auto now = start;
+  for (int round = 0; round < 10; ++round, now += 11s) {
+    for (int i = 0; i < 9; ++i) CHECK_FALSE(call(breaker, verdict::ok, now, 1s).transition);
+    CHECK(breaker.snapshot(now + 10s).window_slow == 9);
+    CHECK(breaker.snapshot(now + 10s + duration(10s) / 15 + 1ms).window_slow == 0);
+  }
+  // Successes and failures by the thousand, fast ones.
+  for (int i = 0; i < 1000; ++i) {
+    CHECK_FALSE(call(breaker, verdict::ok, now, 1ms).transition);
+    CHECK_FALSE(call(breaker, verdict::transient, now, 1ms).transition);
+  }
+}
+
+TEST_CASE("the fast call that reaches the minimum opens, if the share of slow calls says so", "[circuit_breaker]") {
+  for (const verdict last : {verdict::ok, verdict::transient}) {
+    circuit_breaker breaker(slow_rules());
+    for (int i = 0; i < 8; ++i) CHECK_FALSE(call(breaker, verdict::ok, start, 1s).transition);
+    CHECK_FALSE(call(breaker, last, start, 1ms).transition);
+    CHECK(call(breaker, last, start, 1ms).transition.cause == breaker_cause::slow_rate);
+  }
+}
+
+TEST_CASE("a probe is judged by its answer and not by its time", "[circuit_breaker]") {
+  circuit_breaker breaker(slow_rules());
+  for (int i = 0; i < 10; ++i) call(breaker, verdict::ok, start, 1s);
+  REQUIRE(breaker.state() == state::open);
+  const auto first = open_until(breaker, start);
+  CHECK(first - start <= 1s + tick);
+  CHECK_FALSE(call(breaker, verdict::ok, first, 1s).dropped_stale);
+  CHECK_FALSE(call(breaker, verdict::ok, first, 1s).transition);
+  CHECK(call(breaker, verdict::ok, first, 1s).transition.to == state::closed);
+  CHECK(breaker.snapshot(first).window_slow == 0);
+  // Still slow: it opens again, for twice as long.
+  for (int i = 0; i < 9; ++i) CHECK_FALSE(call(breaker, verdict::ok, first, 1s).transition);
+  CHECK(call(breaker, verdict::ok, first, 1s).transition.cause == breaker_cause::slow_rate);
+  CHECK(open_until(breaker, first) - first >= 2s);
+}
+
+TEST_CASE("I2: a slow result of an earlier generation is not counted", "[circuit_breaker]") {
+  circuit_breaker breaker(slow_rules());
+  auto late = take(breaker, start);
+  breaker.isolate(start);
+  breaker.release(start);
+  CHECK(breaker.report(std::move(late), verdict::ok, start, 1h).dropped_stale);
+  CHECK(breaker.snapshot(start).window_slow == 0);
+  CHECK(breaker.snapshot(start).window_ok == 0);
+}
+
+TEST_CASE("metrics-only counts slow calls and opens nothing", "[circuit_breaker]") {
+  circuit_breaker breaker(slow_rules());
+  breaker.metrics_only(start);
+  for (int i = 0; i < 100; ++i) CHECK_FALSE(call(breaker, verdict::ok, start, i % 2 == 0 ? 1s : 1ms).transition);
+  CHECK(breaker.snapshot(start).window_ok == 100);
+  CHECK(breaker.snapshot(start).window_slow == 50);
+  // Forced closed it counts nothing.
+  breaker.force_close(start);
+  call(breaker, verdict::ok, start, 1s);
+  breaker.release(start);
+  CHECK(breaker.snapshot(start).window_slow == 0);
 }
 
 TEST_CASE("a permanent error is a success: the callee answered", "[circuit_breaker]") {
@@ -911,9 +1102,9 @@ TEST_CASE("every state and every cause is logged under its name", "[circuit_brea
   constexpr std::string_view states[] = {"closed",        "open",         "half_open", "forced_open",
                                          "forced_closed", "metrics_only", "unknown"};
   for (std::size_t i = 0; i < std::size(states); ++i) CHECK(name_of(static_cast<breaker_state>(i)) == states[i]);
-  constexpr std::string_view causes[] = {"none",         "consecutive_failures", "failure_rate", "open_time_over",
-                                         "probe_failed", "probes_passed",        "lease_over",   "manual",
-                                         "unknown"};
+  constexpr std::string_view causes[] = {
+      "none",         "consecutive_failures", "failure_rate", "slow_rate", "open_time_over",
+      "probe_failed", "probes_passed",        "lease_over",   "manual",    "unknown"};
   for (std::size_t i = 0; i < std::size(causes); ++i) CHECK(name_of(static_cast<breaker_cause>(i)) == causes[i]);
 }
 
@@ -937,6 +1128,11 @@ TEST_CASE("without a rate rule no rate is too high", "[circuit_breaker]") {
   o.failure_permille = 1000;
   CHECK(breaker_rules(o).rate_exceeded(10, 10));
   CHECK_FALSE(breaker_rules(o).rate_exceeded(9, 10));
+  o.slow_call = 1s;
+  CHECK_FALSE(breaker_rules(o).slow_exceeded(10, 10));
+  o.slow_permille = 900;
+  CHECK(breaker_rules(o).slow_exceeded(9, 10));
+  CHECK_FALSE(breaker_rules(o).slow_exceeded(8, 10));
 }
 
 // ---- what a healthy call writes
@@ -944,7 +1140,8 @@ TEST_CASE("without a rate rule no rate is too high", "[circuit_breaker]") {
 namespace {
 
 constexpr std::size_t line_pair = 2 * cache_line_size;
-constexpr circuit_breaker_options watched_rules{.consecutive_failures = 5, .min_calls = 4, .window = 150ms};
+constexpr circuit_breaker_options watched_rules{
+    .consecutive_failures = 5, .slow_call = 100ms, .slow_permille = 500, .min_calls = 4, .window = 150ms};
 
 // Bytes of a breaker, from `from` up to `to`.
 struct stretch {
@@ -958,7 +1155,8 @@ std::uint64_t healthy_calls(circuit_breaker& breaker, std::uint64_t calls) {
     const time_point now = start + duration(static_cast<std::int64_t>(i) * 1'000);  // ten thousand calls a bucket
     auto admission = breaker.admit(now);
     if (!admission) continue;
-    const auto result = breaker.report(std::move(admission.ticket), verdict::ok, now);
+    const auto result = i % 2 == 0 ? breaker.report(std::move(admission.ticket), verdict::ok, now)
+                                   : breaker.report(std::move(admission.ticket), verdict::permanent, now, 99ms);
     good += result.dropped_stale || result.transition ? 0U : 1U;
   }
   return good;
@@ -1048,6 +1246,15 @@ TEST_CASE("wrong options are named with their value and limit", "[circuit_breake
   CHECK(wrong([](auto& o) { o.failure_permille = 0; }).field == "failure_permille");  // no rule at all
   CHECK_FALSE(wrong([](auto& o) { o.failure_permille = 0, o.consecutive_failures = 1; }));
   CHECK(wrong([](auto& o) { o.consecutive_failures = 512; }).field == "consecutive_failures");
+  CHECK_FALSE(wrong([](auto& o) { o.failure_permille = 0, o.slow_permille = 1, o.slow_call = 1ns; }));
+  CHECK(wrong([](auto& o) { o.slow_permille = 1001, o.slow_call = 1s; }).field == "slow_permille");
+  const auto never_slow = wrong([](auto& o) { o.slow_permille = 500; });
+  CHECK(never_slow.field == "slow_call");
+  CHECK(never_slow.value == 0);
+  CHECK(never_slow.limit == 1);
+  CHECK(wrong([](auto& o) { o.slow_call = -1ns; }).field == "slow_call");
+  CHECK(wrong([](auto& o) { o.slow_call = 1h + 1ns; }).field == "slow_call");
+  CHECK_FALSE(wrong([](auto& o) { o.slow_call = 1h; }));
   CHECK(wrong([](auto& o) { o.min_calls = 0; }).field == "min_calls");
   CHECK(wrong([](auto& o) { o.window = 0s; }).field == "window");
   CHECK(wrong([](auto& o) { o.window = -1s; }).field == "window");
@@ -1176,10 +1383,13 @@ TEST_CASE("no count is lost, with more threads than owned places", "[circuit_bre
   struct counts {
     std::uint64_t ok = 0;
     std::uint64_t failed = 0;
+    std::uint64_t slow = 0;
   };
   for (const state kind : {state::closed, state::metrics_only}) {
     circuit_breaker breaker(with([](auto& o) {
       o.failure_permille = 1000;
+      o.slow_call = 1s;
+      o.slow_permille = 1000;
       o.min_calls = 1'000'000'000;
     }));
     if (kind == state::metrics_only) breaker.metrics_only(start);
@@ -1197,8 +1407,10 @@ TEST_CASE("no count is lost, with more threads than owned places", "[circuit_bre
           const bool fails = (t + i) % (closed ? 500 : 2) == 0;
           auto a = breaker.admit(start);
           if (!a) continue;
-          breaker.report(std::move(a.ticket), fails ? verdict::timeout : verdict::ok, start);
+          const bool slow = (t + i) % (closed ? 400 : 3) == 0;
+          breaker.report(std::move(a.ticket), fails ? verdict::timeout : verdict::ok, start, slow ? 2s : 2ms);
           ++(fails ? made[t].failed : made[t].ok);
+          made[t].slow += slow ? 1 : 0;
         }
       });
     }
@@ -1207,20 +1419,25 @@ TEST_CASE("no count is lost, with more threads than owned places", "[circuit_bre
     for (const auto& m : made) {
       sum.ok += m.ok;
       sum.failed += m.failed;
+      sum.slow += m.slow;
     }
     const auto seen = breaker.snapshot(start);
     CHECK(seen.window_ok == sum.ok);
     CHECK(seen.window_failed == sum.failed);
+    CHECK(seen.window_slow == sum.slow);
     CHECK(sum.ok + sum.failed >= std::uint64_t{threads} * 1000);
   }
 }
 
-TEST_CASE("the rate rule opens at most as many failures late as threads report at once", "[circuit_breaker]") {
+TEST_CASE("a rule of shares opens at most as many calls late as threads report at once", "[circuit_breaker]") {
   constexpr int threads = 4;
   constexpr std::uint32_t limit = 50;
-  for (int round = 0; round < 40; ++round) {
+  for (int round = 0; round < 80; ++round) {
+    const bool by_time = round % 2 == 1;
     circuit_breaker breaker(with([](auto& o) {
       o.failure_permille = 1000;
+      o.slow_call = 1s;
+      o.slow_permille = 1000;
       o.min_calls = limit;
     }));
     start_line line(threads);
@@ -1233,7 +1450,8 @@ TEST_CASE("the rate rule opens at most as many failures late as threads report a
         for (;;) {
           auto a = breaker.admit(start);
           if (!a) break;
-          const auto r = breaker.report(std::move(a.ticket), verdict::transient, start);
+          const auto r = by_time ? breaker.report(std::move(a.ticket), verdict::ok, start, 1s)
+                                 : breaker.report(std::move(a.ticket), verdict::transient, start, 1ms);
           if (!r.dropped_stale) counted.fetch_add(1, mo::relaxed);  // counter:
           if (r.transition) opened.fetch_add(1, mo::relaxed);       // counter:
         }
@@ -1292,7 +1510,7 @@ class reference {
     return {.got = ticket{state_, generation_, lease_end_}};
   }
 
-  answer report(const ticket& p, verdict v, time_point now) {
+  answer report(const ticket& p, verdict v, time_point now, duration took) {
     if (stale(p)) {
       ++dropped;
       return {.stale = true};
@@ -1311,7 +1529,7 @@ class reference {
       return {.transition = enter(state::closed, breaker_cause::probes_passed)};
     }
     if (state_ == state::forced_closed || (!good && !bad)) return {};
-    results_.emplace_back(epochs_.of(now), bad);
+    results_.push_back({epochs_.of(now), bad, o_.slow_call > 0s && took >= o_.slow_call});
     if (state_ == state::metrics_only) return {};
     if (bad && o_.consecutive_failures != 0 && ++in_row_ == o_.consecutive_failures)
       return {.transition = open(now, breaker_cause::consecutive_failures)};
@@ -1323,9 +1541,12 @@ class reference {
         decay_due_ = tick_after(now, o_.healthy_decay);
       }
     }
-    const auto [ok, failed] = window(now);
-    if (o_.failure_permille != 0 && ok + failed >= o_.min_calls && failed * 1000 >= o_.failure_permille * (ok + failed))
+    const auto [ok, failed, slow] = window(now);
+    if (ok + failed < o_.min_calls) return {};
+    if (o_.failure_permille != 0 && failed * 1000 >= o_.failure_permille * (ok + failed))
       return {.transition = open(now, breaker_cause::failure_rate)};
+    if (o_.slow_permille != 0 && slow * 1000 >= o_.slow_permille * (ok + failed))
+      return {.transition = open(now, breaker_cause::slow_rate)};
     return {};
   }
 
@@ -1346,24 +1567,31 @@ class reference {
     return made;
   }
 
-  std::pair<std::uint64_t, std::uint64_t> window(time_point now) {
+  struct sums {
     std::uint64_t ok = 0;
     std::uint64_t failed = 0;
-    for (const auto& [epoch, bad] : results_)
-      if (epochs_.of(now) - epoch < 16) ++(bad ? failed : ok);
-    return {ok, failed};
+    std::uint64_t slow = 0;
+  };
+  sums window(time_point now) {
+    sums sum;
+    for (const result& r : results_) {
+      if (epochs_.of(now) - r.epoch >= 16) continue;
+      ++(r.bad ? sum.failed : sum.ok);
+      sum.slow += r.slow ? 1 : 0;
+    }
+    return sum;
   }
 
   // One question a step: assertions are slow.
   bool agrees(const breaker_snapshot& seen, time_point now) {
-    const auto [ok, failed] = window(now);
+    const auto [ok, failed, slow] = window(now);
     const bool counts = state_ == state::closed || state_ == state::metrics_only;
     return seen.state == state_ && seen.generation == static_cast<std::uint16_t>(generation_) && seen.level == level_ &&
            seen.rejected == rejected && seen.stale_dropped == dropped &&
            seen.probes_issued == (state_ == state::half_open ? issued_ : 0) &&
            seen.probes_ok == (state_ == state::half_open ? passed_ : 0) &&
            seen.failures_in_row == (state_ == state::closed ? in_row_ : 0) && seen.window_ok == (counts ? ok : 0) &&
-           seen.window_failed == (counts ? failed : 0);
+           seen.window_failed == (counts ? failed : 0) && seen.window_slow == (counts ? slow : 0);
   }
 
   std::uint64_t rejected = 0;
@@ -1420,7 +1648,12 @@ class reference {
   std::uint32_t issued_ = 0;
   std::uint32_t passed_ = 0;
   std::uint32_t in_row_ = 0;
-  std::deque<std::pair<std::uint32_t, bool>> results_;
+  struct result {
+    std::uint32_t epoch;
+    bool bad;
+    bool slow;
+  };
+  std::deque<result> results_;
 };
 
 struct covered {
@@ -1439,6 +1672,8 @@ std::vector<breaker_transition> compare(std::uint64_t seed, int steps, covered& 
   circuit_breaker_options o{
       .consecutive_failures = static_cast<std::uint16_t>(up_to(1) * up_to(12)),
       .failure_permille = static_cast<std::uint16_t>(1 + up_to(999)),
+      .slow_call = ms(1, 500),
+      .slow_permille = static_cast<std::uint16_t>(up_to(1) * (1 + up_to(999))),
       .min_calls = static_cast<std::uint32_t>(1 + up_to(30)),
       .window = ms(100, 20'000),
       .probes = static_cast<std::uint8_t>(1 + up_to(up_to(3) == 0 ? 30 : 4)),
@@ -1451,6 +1686,7 @@ std::vector<breaker_transition> compare(std::uint64_t seed, int steps, covered& 
       .throttled_is_failure = up_to(1) == 0,
       .seed = random(),
   };
+  if (o.slow_permille != 0 && up_to(3) == 0) o.failure_permille = 0;
   REQUIRE_FALSE(validate(o));
   INFO("seed " << seed);
   circuit_breaker breaker(o);
@@ -1502,8 +1738,10 @@ std::vector<breaker_transition> compare(std::uint64_t seed, int steps, covered& 
         const auto v = luck < failing  ? (up_to(1) == 0 ? verdict::transient : verdict::timeout)
                        : up_to(9) == 0 ? static_cast<verdict>(up_to(7))
                                        : verdict::ok;
-        const auto got = breaker.report(std::move(ticket), v, now);
-        const auto wanted = expected.report(other, v, now);
+        // Mostly fast, and one in eight of any length at all.
+        const duration took = up_to(7) == 0 ? ms(0, 600) : duration(o.slow_call) / 3;
+        const auto got = breaker.report(std::move(ticket), v, now, took);
+        const auto wanted = expected.report(other, v, now, took);
         if (got.dropped_stale != wanted.stale) FAIL("one calls it stale, one does not");
         note(got.transition, wanted.transition);
         if (wanted.stale) ++seen.stale;
@@ -1552,6 +1790,7 @@ TEST_CASE("I5, I7: random histories equal the reference step by step, and their 
   CHECK(seen.refused > 10'000);
   for (const auto& wanted : {std::pair{breaker_cause::consecutive_failures, state::open},
                              {breaker_cause::failure_rate, state::open},
+                             {breaker_cause::slow_rate, state::open},
                              {breaker_cause::open_time_over, state::half_open},
                              {breaker_cause::probe_failed, state::open},
                              {breaker_cause::probes_passed, state::closed},

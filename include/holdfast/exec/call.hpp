@@ -191,7 +191,7 @@ class call_machine {
   void end_attempt(verdict kind, time_point now) noexcept {
     in_attempt_ = false;
     if (guard_.breaker != nullptr) {
-      const auto reported = guard_.breaker->report(std::move(ticket_), kind, now);
+      const auto reported = guard_.breaker->report(std::move(ticket_), kind, now, now - attempt_.begun);
       if (reported.transition) observer_.on_transition(guard_, reported.transition);
     }
     room_ = {};

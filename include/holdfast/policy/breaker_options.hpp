@@ -27,7 +27,12 @@ struct circuit_breaker_options {
   std::uint16_t consecutive_failures = 0;
   // Opens when at least this share of the calls in the window failed, in thousandths; 0: off.
   std::uint16_t failure_permille = 500;
-  // ... provided that the window holds this many calls.
+  // A call whose report says that it took so long, or longer, is a slow one, whether it succeeded or failed; 0: none is; at
+  // most an hour.
+  duration slow_call{0};
+  // Opens when at least this share of the calls in the window were slow, in thousandths; 0: off, they are only counted.
+  std::uint16_t slow_permille = 0;
+  // ... both shares provided that the window holds this many calls.
   std::uint32_t min_calls = 20;
   // How long a result counts: at least this long, at most a fifteenth longer.
   duration window = std::chrono::seconds(10);
@@ -62,8 +67,11 @@ constexpr option_error validate(const circuit_breaker_options& o) noexcept {
   return first_of(
       at_most("consecutive_failures", o.consecutive_failures, 511),
       // A breaker without a rule would never open.
-      at_least("failure_permille", o.failure_permille, o.consecutive_failures == 0 ? 1 : 0),
-      at_most("failure_permille", o.failure_permille, 1000), at_least("min_calls", o.min_calls, 1),
+      at_least("failure_permille", o.failure_permille, o.consecutive_failures == 0 && o.slow_permille == 0 ? 1 : 0),
+      at_most("failure_permille", o.failure_permille, 1000), at_most("slow_permille", o.slow_permille, 1000),
+      // A share of slow calls without a word on which are slow would never be reached.
+      shortest("slow_call", o.slow_call, duration(o.slow_permille != 0 ? 1 : 0)),
+      longest("slow_call", o.slow_call, hours(1)), at_least("min_calls", o.min_calls, 1),
       at_most("min_calls", o.min_calls, 1'000'000'000), shortest("window", o.window, milliseconds(100)),
       longest("window", o.window, hours(1)), at_least("probes", o.probes, 1), at_most("probes", o.probes, 31),
       shortest("probe_lease", o.probe_lease, milliseconds(2)), longest("probe_lease", o.probe_lease, hours(1)),

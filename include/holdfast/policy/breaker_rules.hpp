@@ -2,7 +2,7 @@
 // breaker_rules: what a circuit breaker does next, as pure functions from one word to the next.
 //
 // A breaker is a loop around these: read the word, ask for the step, compare-and-swap, tell the caller. Everything that
-// can be decided from the word alone is here; the rate rule needs the window as well and is the breaker's.
+// can be decided from the word alone is here; the rules of shares need the window as well and are the breaker's.
 //
 // Wait-free, no allocation, no clock, no atomics: the same functions serve every form of the breaker and its tests.
 // Proof: unit/circuit_breaker_test.cpp, against a reference written without them; model/circuit_breaker_model.cpp.
@@ -26,6 +26,7 @@ enum class breaker_cause : std::uint8_t {
   none,
   consecutive_failures,
   failure_rate,
+  slow_rate,
   open_time_over,  // open -> half_open
   probe_failed,    // half_open -> open
   probes_passed,   // half_open -> closed
@@ -38,6 +39,7 @@ constexpr std::string_view name_of(breaker_cause cause) noexcept {
     case breaker_cause::none: return "none";
     case breaker_cause::consecutive_failures: return "consecutive_failures";
     case breaker_cause::failure_rate: return "failure_rate";
+    case breaker_cause::slow_rate: return "slow_rate";
     case breaker_cause::open_time_over: return "open_time_over";
     case breaker_cause::probe_failed: return "probe_failed";
     case breaker_cause::probes_passed: return "probes_passed";
@@ -67,6 +69,14 @@ class breaker_rules {
 
   [[nodiscard]] constexpr const circuit_breaker_options& options() const noexcept { return options_; }
   [[nodiscard]] constexpr std::uint32_t open_longest() const noexcept { return open_longest_; }
+  [[nodiscard]] constexpr bool counts_slow() const noexcept { return options_.slow_call > duration::zero(); }
+  [[nodiscard]] constexpr bool is_slow(duration took) const noexcept {
+    return counts_slow() && took >= options_.slow_call;
+  }
+  // What took less than this is not slow.
+  [[nodiscard]] constexpr duration slow_from() const noexcept {
+    return counts_slow() ? options_.slow_call : duration::max();
+  }
 
   [[nodiscard]] constexpr breaker_effect effect_of(verdict v) const noexcept {
     if (is_answer(v)) return breaker_effect::success;
@@ -128,8 +138,9 @@ class breaker_rules {
     return {word};
   }
 
-  // A result comes in that belongs to `word`.
-  [[nodiscard]] constexpr step report(breaker_word word, breaker_effect effect, time_point now) const noexcept {
+  // A result comes in that belongs to `word`. Whether it was slow matters to the window alone.
+  [[nodiscard]] constexpr step report(breaker_word word, breaker_effect effect, time_point now,
+                                      bool slow = false) const noexcept {
     if (word.state() == breaker_state::half_open) {
       switch (effect) {
         case breaker_effect::failure: return {opened(word, now), breaker_cause::probe_failed};
@@ -140,15 +151,14 @@ class breaker_rules {
         return {word.next(breaker_state::closed, word.level(), breaker_tick::of(now)), breaker_cause::probes_passed};
       return {word.with_succeeded(word.succeeded() + 1)};
     }
-    if (word.state() == breaker_state::closed) {
-      if (effect == breaker_effect::success) return {word.with_streak(0)};
-      if (effect == breaker_effect::failure) {
-        if (options_.failure_permille != 0) word = word.with_dirty(true);
-        if (options_.consecutive_failures != 0) {
-          if (word.streak() + 1 >= options_.consecutive_failures)
-            return {opened(word, now), breaker_cause::consecutive_failures};
-          word = word.with_streak(word.streak() + 1);
-        }
+    if (word.state() == breaker_state::closed && effect != breaker_effect::neutral) {
+      const bool failed = effect == breaker_effect::failure;
+      if (weighs(failed ? 1 : 0, slow ? 1 : 0)) word = word.with_dirty(true);
+      if (!failed) return {word.with_streak(0)};
+      if (options_.consecutive_failures != 0) {
+        if (word.streak() + 1 >= options_.consecutive_failures)
+          return {opened(word, now), breaker_cause::consecutive_failures};
+        word = word.with_streak(word.streak() + 1);
       }
     }
     return {word};
@@ -179,6 +189,13 @@ class breaker_rules {
   [[nodiscard]] constexpr bool rate_exceeded(std::uint64_t failed, std::uint64_t total) const noexcept {
     return options_.failure_permille != 0 && total >= options_.min_calls &&
            failed * 1000 >= options_.failure_permille * total;
+  }
+  [[nodiscard]] constexpr bool slow_exceeded(std::uint64_t slow, std::uint64_t total) const noexcept {
+    return options_.slow_permille != 0 && total >= options_.min_calls && slow * 1000 >= options_.slow_permille * total;
+  }
+  // Is there a rule of shares that counts any of these? While the window holds such a call the word is dirty.
+  [[nodiscard]] constexpr bool weighs(std::uint64_t failed, std::uint64_t slow) const noexcept {
+    return (options_.failure_permille != 0 && failed != 0) || (options_.slow_permille != 0 && slow != 0);
   }
 
  private:

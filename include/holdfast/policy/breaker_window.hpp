@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// breaker_window: how many calls succeeded and failed in the last while, counted by many threads without a shared write.
+// breaker_window: how many calls succeeded, failed and were slow in the last while, counted by many threads without a shared
+// write.
 //
 //   operation         caller              progress    cost                         allocates   when refused
 //   try_count_ok      owner of the slot   wait-free   five loads, one store        never       false: use count_ok
-//   count_ok/failed   anyone              lock-free   the same, or one CAS         never       -
-//   counts            anyone              wait-free   32 loads a thread            never       -
+//   count_ok/failed/slow
+//                     anyone              lock-free   the same, or one CAS         never       -
+//   counts            anyone              wait-free   32 loads a thread, with slow never       -
+//                                                     calls 80
 //
 // In short: any thread; a slot, its owner | lock-free (wait-free with a slot) | never | `false`: count it the shared
 // way
@@ -19,11 +22,15 @@
 // bucket as it is, so a clock that steps back makes the window longer but never blind.
 //
 // What a sum is worth while threads count: every failure it contains comes with every success that happened before that
-// failure, so the rate it yields is never above one that some order of the reports would yield. It may miss results
-// whose counting has not ended.
+// failure, so the rate it yields is never above one that some order of the reports would yield; and every slow call with
+// every fast one that happened before it. It may miss results whose counting has not ended.
 //
-// Memory: 32 owned slots and a shared one of three pairs of cache lines each, 12.5 KiB. Threads whose thread_slot number is
-// 32 or more share the last slot and pay for a compare-and-swap.
+// Each call is counted once, in one of four rings: fast or slow, and ok or failed. Were slow calls counted twice, as what they
+// were and as slow, a reader would always find some that are half counted, and where all calls are slow would never see that
+// they are, while threads report.
+//
+// Memory: 32 owned slots and a shared one of five pairs of cache lines each, 20.6 KiB; the last two pairs are touched by slow
+// calls alone. Threads whose thread_slot number is 32 or more share the last slot and pay for a compare-and-swap.
 //
 // When to use it: inside a breaker that many threads call often. Many breakers that are called seldom want a smaller
 // form. Source of the ring: Polly's rolling health metrics and others; that of the epoch in the word: Sentinel's leap
@@ -51,7 +58,11 @@ class breaker_window {
   struct sums {
     std::uint64_t ok = 0;
     std::uint64_t failed = 0;
+    // The same calls, divided another way; while threads count, the sum may be a few less. No call is slow if not asked for.
+    std::uint64_t fast = 0;
+    std::uint64_t slow = 0;
     [[nodiscard]] constexpr std::uint64_t total() const noexcept { return ok + failed; }
+    [[nodiscard]] constexpr std::uint64_t timed() const noexcept { return fast + slow; }
     friend constexpr bool operator==(const sums&, const sums&) noexcept = default;
   };
 
@@ -90,20 +101,18 @@ class breaker_window {
     atomic<std::uint64_t>& bucket = own.ok[own.index.get()];
     const std::uint64_t seen = bucket.load(mo::relaxed);  // own: only the thread with this number writes it
     if ((seen & most) == most) return false;
-    bucket.store(seen + 1, mo::relaxed);  // own: the same; failed words order it for readers, see [W1]
+    bucket.store(seen + 1, mo::relaxed);  // own: the same; published words order it for readers, see [W1]
     return true;
   }
 
-  // Counts for the generation of `word`. True: the first success of its thread in this bucket. If `word` is one for which
-  // counting is all there is to do, the next ones take the hot path.
+  // Counts for the generation of `word`. True: the first of its kind of its thread in this bucket. If `word` is one for which
+  // counting is all there is to do, the next successes take the hot path.
   bool count_ok(breaker_word word, time_point now) noexcept;
-  void count_failed(breaker_word word, time_point now) noexcept;
+  bool count_failed(breaker_word word, time_point now) noexcept;
+  bool count_slow(breaker_word word, bool failed, time_point now) noexcept;
 
   // Results of this generation in the window that ends at `epoch`.
-  [[nodiscard]] sums counts(std::uint32_t epoch, std::uint16_t generation) const noexcept;
-  // The same for failures alone.
-  [[nodiscard]] std::uint64_t failed(std::uint32_t epoch, std::uint16_t generation) const noexcept;
-
+  [[nodiscard]] sums counts(std::uint32_t epoch, std::uint16_t generation, bool with_slow = false) const noexcept;
   // Calls that were refused: not part of the window, but counted in the same places for the same reason.
   [[gnu::always_inline]] void count_refused() noexcept {
     const std::uint32_t mine = thread_slot::cached();
@@ -159,10 +168,14 @@ class breaker_window {
     atomic<std::uint64_t> refused;
     alignas(2 * cache_line_size) ring ok;
     ring failed;
+    ring slow_ok;
+    ring slow_failed;
   };
 
   template <bool Publish>
   static bool count(ring& where, bool own, std::uint32_t epoch, std::uint16_t generation) noexcept;
+  [[nodiscard]] std::uint64_t published(const ring slot::*which, std::uint32_t epoch,
+                                        std::uint16_t generation) const noexcept;
   void count_refused_slowly() noexcept;
   [[nodiscard]] static std::uint32_t used() noexcept;
 

@@ -5,7 +5,7 @@
 //   60..45  generation   +1 on every transition and on every renewal of a lease, never when the counting window moves
 //   44..41  level        how many openings have not been forgotten yet; the exponent of the next open time
 //   40..31  half-open:   40..36 probes issued, 35..31 probes that succeeded
-//           closed:      40 dirty (the window holds a failure), 39..31 failures in a row
+//           closed:      40 dirty (the window holds a failed or slow call that a rule counts), 39..31 failures in a row
 //   30..0   tick         open: until when; half-open: end of the lease; else: when this state began
 //
 // Ticks are 2^20 ns (1.05 ms) of steady time modulo 2^31 (26 days). A tick lies ahead if the way to it is at most as
@@ -102,7 +102,7 @@ class breaker_word {
   [[nodiscard]] constexpr std::uint32_t streak() const noexcept { return field(31, 511); }
 
   [[nodiscard]] constexpr bool is_closed() const noexcept { return bits_ < std::uint64_t{1} << 61U; }
-  // Closed, and a success has nothing to do but to be counted: no failure in the window, none in a row, no level.
+  // Closed, and a success has nothing to do but to be counted: nothing wrong in the window, no failure in a row, no level.
   [[nodiscard]] constexpr bool is_calm() const noexcept {
     return (bits_ & (std::uint64_t{7} << 61U | std::uint64_t{0x3FFF} << 31U)) == 0;
   }

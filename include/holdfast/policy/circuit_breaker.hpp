@@ -7,7 +7,7 @@
 //   report        anyone   lock-free   success, nothing wrong: one load of    never       dropped_stale: the result is of
 //                                      the state; loads and one store of                  a state that has ended
 //                                      the thread's own two lines
-//                                      failure: a scan of the window
+//                                      failed or slow: a scan of the window
 //   ~permit       anyone   lock-free   closed: nothing; probe: one CAS        never       -
 //   isolate, force_close, metrics_only, release
 //                 anyone   lock-free   one CAS                                never       an empty transition
@@ -16,10 +16,10 @@
 //
 // In short: any thread | lock-free | never | why, and when to come again
 //
-// The states. Closed: all calls pass and are counted. When a rule says so (failures in a row, or the share of failed calls
-// in a sliding window) it opens: calls are refused until the open time is over, which doubles with every opening that is
-// not forgotten yet. Then it is half-open: exactly `probes` calls pass; that many successes close it, one failure opens
-// it again. Forced open, forced closed and metrics-only are entered and left by hand only; metrics-only counts and
+// The states. Closed: all calls pass and are counted. When a rule says so (failures in a row, or the share of failed or of
+// slow calls in a sliding window) it opens: calls are refused until the open time is over, which doubles with every opening
+// that is not forgotten yet. Then it is half-open: exactly `probes` calls pass; that many successes close it, one failure
+// opens it again. Forced open, forced closed and metrics-only are entered and left by hand only; metrics-only counts and
 // never refuses.
 //
 // What is promised, each with a test of that label:
@@ -37,19 +37,24 @@
 //      (Threads beyond breaker_window::slots share one place.)
 //   I7 The same calls at the same times with the same seed have the same results.
 //   I8 Reading the breaker changes nothing.
-// Exactness: failures in a row are counted exactly, in one atomic word. The failure rate never trips on counts that no
-// order of the reports would give; with T threads reporting at once it may trip up to T results later than one thread
-// would, because results that are being counted may not see each other. A signal handler may use the breaker; a success
-// that it reports inside a report of the thread that it interrupts may go uncounted in the window.
+// Exactness: failures in a row are counted exactly, in one atomic word. A share never trips on counts that no order of the
+// reports would give; with T threads reporting at once it may trip up to T results later than one thread would, because
+// results that are being counted may not see each other. A signal handler may use the breaker; a success that it reports
+// inside a report of the thread that it interrupts may go uncounted in the window.
 //
 // Verdicts (core/verdict.hpp): ok and permanent are successes (it answered), transient and timeout failures; cancelled,
 // rejected, stale and, unless asked otherwise, throttled say nothing: a probe that ends so gives its place back.
+//
+// Slow calls. A report may say how long the call took; from slow_call on it was slow, whether it succeeded or failed, and is
+// counted as that besides. A call that says nothing says nothing by its time either. A probe is judged by its answer: the
+// first calls after an outage meet cold caches and new connections, and a circuit that asked them to be quick might never
+// close. If all calls are still slow it opens again, for twice as long.
 //
 // When to use it: around every call to something that can be down, one breaker a callee, inside the retry loop and inside
 // the bulkhead (a probe's place must not be lost to a full bulkhead; if it is, destroying the permit returns it).
 // Not to limit load (bulkhead, rate limiter), and not one for all instances of a service whose instances fail singly.
 //
-// Memory: 12.8 KiB in the object (policy/breaker_window.hpp says why), nothing else. No pointers in it, standard layout.
+// Memory: 21 KiB in the object (policy/breaker_window.hpp says why), nothing else. No pointers in it, standard layout.
 //
 // Method: the state is one 64-bit word and every transition one compare-and-swap of it, so no half-done transition can be
 // seen or left behind by a thread that dies. Orders: the word publishes nothing but itself, so relaxed will do: what
@@ -109,6 +114,7 @@ struct breaker_snapshot {
   std::uint32_t failures_in_row = 0;  // closed, if that rule is on
   std::uint64_t window_ok = 0;        // closed and metrics-only: the window's counts
   std::uint64_t window_failed = 0;
+  std::uint64_t window_slow = 0;  // of both, those that took slow_call or longer
   time_point since{};  // about when this state began, by the `now` of the caller that began it; {}: at construction
   // Since construction:
   std::uint64_t rejected = 0;         // admissions refused
@@ -188,20 +194,12 @@ class circuit_breaker {
     return {.ticket = permit(this, breaker_word(slow.word_or_wait)), .transition = slow.transition};
   }
 
-  // What became of the call. The permit is used up.
+  // What became of the call. The permit is used up. Without the time that it took the call is not a slow one.
   [[gnu::always_inline]] report_result report(permit&& ticket, verdict v, time_point now) noexcept {
-    HOLDFAST_ASSERT(ticket.owner_ == this);
-    const breaker_word seen = ticket.seen_;
-    ticket.owner_ = nullptr;
-    if (is_answer(v)) [[likely]] {
-      const breaker_word word(word_.load(mo::relaxed));  // hint: the word publishes nothing but itself
-      const std::uint32_t mine = thread_slot::cached();
-      if (word == seen && mine < breaker_window::slots) [[likely]] {
-        if (window_.try_count_ok(mine, word, now)) [[likely]]
-          return {};
-      }
-    }
-    return report_slowly(seen, v, now);
+    return settle(std::move(ticket), v, now, duration::zero(), true);
+  }
+  [[gnu::always_inline]] report_result report(permit&& ticket, verdict v, time_point now, duration took) noexcept {
+    return settle(std::move(ticket), v, now, took, took < slow_from_);
   }
 
   // By hand. Each is a transition of its own generation; what is out when it happens comes back stale. Asked for the
@@ -232,10 +230,26 @@ class circuit_breaker {
   };
   static_assert(sizeof(slow_admission) == 16 && std::is_trivially_copyable_v<slow_admission>);
   [[gnu::noinline]] slow_admission admit_slowly(time_point now) noexcept;
-  [[gnu::noinline]] report_result report_slowly(breaker_word seen, verdict v, time_point now) noexcept;
+  [[gnu::always_inline]] report_result settle(permit&& ticket, verdict v, time_point now, duration took,
+                                              bool fast) noexcept {
+    HOLDFAST_ASSERT(ticket.owner_ == this);
+    const breaker_word seen = ticket.seen_;
+    ticket.owner_ = nullptr;
+    if (is_answer(v) && fast) [[likely]] {
+      const breaker_word word(word_.load(mo::relaxed));  // hint: the word publishes nothing but itself
+      const std::uint32_t mine = thread_slot::cached();
+      if (word == seen && mine < breaker_window::slots) [[likely]] {
+        if (window_.try_count_ok(mine, word, now)) [[likely]]
+          return {};
+      }
+    }
+    return report_slowly(seen, v, now, took);
+  }
+  [[gnu::noinline]] report_result report_slowly(breaker_word seen, verdict v, time_point now, duration took) noexcept;
+  bool count(breaker_word word, breaker_effect effect, bool slow, time_point now) noexcept;
   report_result told(report_result result) noexcept;
-  report_result report_by_word(breaker_word seen, breaker_effect effect, time_point now) noexcept;
-  report_result report_closed(breaker_word seen, breaker_effect effect, time_point now) noexcept;
+  report_result report_by_word(breaker_word seen, breaker_effect effect, bool slow, time_point now) noexcept;
+  report_result report_closed(breaker_word seen, breaker_effect effect, bool slow, time_point now) noexcept;
   // Within one bucket of time the number of calls in the window only grows: once enough, enough till the bucket ends.
   static constexpr std::uint64_t quorum_key(breaker_word seen, std::uint32_t epoch) noexcept {
     return std::uint64_t{1} << 63U | std::uint64_t{seen.generation()} << 32U | epoch;
@@ -243,7 +257,7 @@ class circuit_breaker {
   [[nodiscard]] bool quorum_known(breaker_word seen, std::uint32_t epoch) const noexcept {
     return quorum_.load(mo::relaxed) == quorum_key(seen, epoch);  // hint: not known costs a look at the window
   }
-  breaker_transition judge_rate(breaker_word seen, std::uint32_t epoch, time_point now) noexcept;
+  breaker_transition judge_shares(breaker_word seen, std::uint32_t epoch, time_point now) noexcept;
   void mark_dirty(breaker_word seen) noexcept;
   void decay_level(breaker_word seen, time_point now) noexcept;
   void abandon(breaker_word seen) noexcept {
@@ -257,6 +271,7 @@ class circuit_breaker {
   // Read by every call, written by transitions and, while something is wrong, by failures.
   alignas(2 * cache_line_size) atomic<std::uint64_t> word_{0};
   std::uint32_t open_longest_;  // rules_.open_longest(), on the line that is here anyway
+  duration slow_from_;          // rules_.slow_from(), the same
   breaker_rules rules_;
   // Written seldom.
   // {generation, tick} when the level may next fall; at first of no generation
