@@ -33,6 +33,7 @@ json to_json(dependency& d) {
           {"failures_in_row", s.failures_in_row},
           {"window_ok", s.window_ok},
           {"window_failed", s.window_failed},
+          {"window_slow", s.window_slow},
           {"calls", n.calls},
           {"attempts", n.attempts},
           {"retries", n.retries},

@@ -191,7 +191,8 @@ void ask_policy(std::vector<config_error>& out, const std::vector<field>& fields
   const field* f = find_field(fields, key);
   const bool is_time = f != nullptr && std::holds_alternative<milliseconds*>(f->into);
   const auto shown = [&](std::int64_t n) {
-    return is_time ? format_duration(std::chrono::duration_cast<milliseconds>(duration(n))) : std::to_string(n);
+    // Upwards: a limit of a nanosecond is one of a millisecond here.
+    return is_time ? format_duration(std::chrono::ceil<milliseconds>(duration(n))) : std::to_string(n);
   };
   out.push_back({"configuration", 0, std::move(key),
                  "must be " + std::string(wrong.relation) + " " + shown(wrong.limit) + ", is " + shown(wrong.value)});

@@ -61,8 +61,10 @@ void add_dependency(std::vector<field>& f, const std::string& name, dependency_o
   count("budget_min_per_second", "retries that are always allowed", o.budget_min_per_second, 0, 10'000);
   count("consecutive_failures", "failures in a row that open the breaker, 0: off", o.consecutive_failures, 0, 511);
   count("failure_permille", "failures in a thousand calls that open the breaker", o.failure_permille, 1, 1000);
-  count("min_calls", "calls in the window before the rate counts", o.min_calls, 1, 100'000);
-  time("window", "that the failure rate is taken over", o.window, 100, 10 * minute_ms);
+  time("slow_call", "an attempt that takes so long is a slow one, 0: none is", o.slow_call, 0, minute_ms);
+  count("slow_permille", "slow ones in a thousand calls that open the breaker, 0: off", o.slow_permille, 0, 1000);
+  count("min_calls", "calls in the window before the rates count", o.min_calls, 1, 100'000);
+  time("window", "that the rates are taken over", o.window, 100, 10 * minute_ms);
   count("probes", "successes in half-open that close the breaker", o.probes, 1, 31);
   time("open_base", "open at first; doubles", o.open_base, 10, 10 * minute_ms);
   time("open_max", "open at most", o.open_max, 10, 60 * minute_ms);

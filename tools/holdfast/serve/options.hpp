@@ -53,6 +53,8 @@ struct dependency_options {
   std::int64_t budget_min_per_second = 10;
   std::int64_t consecutive_failures = 10;
   std::int64_t failure_permille = 500;
+  milliseconds slow_call{0};
+  std::int64_t slow_permille = 0;
   std::int64_t min_calls = 20;
   milliseconds window{10'000};
   std::int64_t probes = 3;

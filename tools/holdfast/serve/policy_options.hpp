@@ -31,6 +31,8 @@ constexpr circuit_breaker_options breaker_of(const dependency_options& o, std::u
   circuit_breaker_options b;
   b.consecutive_failures = as<std::uint16_t>(o.consecutive_failures);
   b.failure_permille = as<std::uint16_t>(o.failure_permille);
+  b.slow_call = o.slow_call;
+  b.slow_permille = as<std::uint16_t>(o.slow_permille);
   b.min_calls = as<std::uint32_t>(o.min_calls);
   b.window = o.window;
   b.probes = as<std::uint8_t>(o.probes);

@@ -60,8 +60,9 @@ void service_log::breaker_moved(const context& whose, std::string_view dependenc
                {"cause", moved.cause}, {"generation", moved.generation}, {"opens", now.opens}, {"closes", now.closes},
                {"open_remaining_ns", now.open_remaining}, {"probes", rule.probes}, {"probes_issued", now.probes_issued},
                {"probes_ok", now.probes_ok}, {"window_ok", now.window_ok}, {"window_failed", now.window_failed},
-               {"failures_in_row", now.failures_in_row}, {"rule_consecutive", rule.consecutive_failures},
-               {"rule_permille", rule.failure_permille}, {"rule_min_calls", rule.min_calls});
+               {"window_slow", now.window_slow}, {"failures_in_row", now.failures_in_row},
+               {"rule_consecutive", rule.consecutive_failures}, {"rule_permille", rule.failure_permille},
+               {"rule_min_calls", rule.min_calls});
 }
 
 void service_log::follower_changed(std::string_view follower, const error* why) noexcept {

@@ -106,6 +106,8 @@ void service_metrics::watch(dependency& d) {
        [](const circuit_breaker& b) noexcept { return b.snapshot(steady_clock::now()).opens; });
   show(registry_, metric_kind::counter, "holdfast_breaker_rejected_total", "Calls it refused.", d.breaker(), name,
        [](const circuit_breaker& b) noexcept { return b.snapshot(steady_clock::now()).rejected; });
+  show(registry_, metric_kind::gauge, "holdfast_breaker_window_slow", "Slow calls in its window.", d.breaker(), name,
+       [](const circuit_breaker& b) noexcept { return b.snapshot(steady_clock::now()).window_slow; });
   show(registry_, metric_kind::gauge, "holdfast_retry_budget_tokens", "Retries that are allowed now.", d.budget(), name,
        [](const retry_budget& b) noexcept { return b.balance_milli(steady_clock::now()) / 1e3; });
   show(registry_, metric_kind::counter, "holdfast_retry_budget_denied_total", "Retries it refused.", d.budget(), name,

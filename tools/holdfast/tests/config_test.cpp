@@ -115,6 +115,10 @@ TEST_CASE("config: relations between fields are checked") {
   CHECK(check_relations(o).empty());
   o.replica.backoff_cap = milliseconds(1);
   o.cdn.open_max = milliseconds(10);
+  o.primary.slow_permille = 500;
+  CHECK(check_relations(o).size() == 3);
+  CHECK(all_of(check_relations(o)).find("primary.slow_call: must be at least 1ms, is 0ms") != std::string::npos);
+  o.primary.slow_call = milliseconds(1);
   CHECK(check_relations(o).size() == 2);
   const std::string text = all_of(check_relations(o));
   INFO(text);
@@ -171,6 +175,7 @@ TEST_CASE("config: no setting's limits let through what its policy refuses") {
     d->backoff_cap = milliseconds(60'000);
     d->open_base = milliseconds(10);
     d->open_max = milliseconds(3'600'000);
+    d->slow_call = milliseconds(1);
   }
   int tried = 0;
   for (const auto& f : fields_of(o)) {
