@@ -147,6 +147,30 @@ struct mutex_breaker_own_clock : mutex_breaker {
   }
 };
 
+// Ours with the rule of slow calls, which wants to know how long each call took: two readings, which serve all else too.
+struct ours_by_the_clock {
+  holdfast::circuit_breaker breaker{
+      {.failure_permille = 500, .slow_call = 1s, .slow_permille = 500, .min_calls = 20, .window = 10s}};
+  [[gnu::always_inline]] bool call(time_point) {
+    const time_point begun = holdfast::steady_clock::now();
+    auto admission = breaker.admit(begun);
+    if (!admission) return false;
+    benchmark::ClobberMemory();
+    const time_point ended = holdfast::steady_clock::now();
+    return !breaker.report(std::move(admission.ticket), verdict::ok, ended, ended - begun).transition;
+  }
+  std::uint64_t succeeded(time_point) { return breaker.snapshot(holdfast::steady_clock::now()).window_ok; }
+};
+// The two readings alone.
+struct two_readings {
+  [[gnu::always_inline]] bool call(time_point) {
+    const time_point begun = holdfast::steady_clock::now();
+    benchmark::ClobberMemory();
+    return holdfast::steady_clock::now() >= begun;
+  }
+  std::uint64_t succeeded(time_point) { return 1; }
+};
+
 // The least that asking could be: one relaxed load of a shared word and a branch that is always predicted.
 struct load_and_branch {
   holdfast::atomic<std::uint64_t> word{0};
@@ -274,6 +298,13 @@ void row(const char* test_case, const char* contender, void (*function)(benchmar
   row<mutex_breaker>("call_closed_2_threads", "std_mutex", call_closed<mutex_breaker>, 2);
   row<mutex_breaker_own_clock>("call_closed_2_threads", "std_mutex_own_clock", call_closed<mutex_breaker_own_clock>, 2);
   row<load_branch_and_own_store>("call_closed_2_threads", "floor_own_line", call_closed<load_branch_and_own_store>, 2);
+
+  for (const int threads : {1, 2}) {
+    const char* const name = threads == 1 ? "call_by_the_clock_1_thread" : "call_by_the_clock_2_threads";
+    row<ours_by_the_clock>(name, "holdfast", call_closed<ours_by_the_clock>, threads);
+    row<mutex_breaker_own_clock>(name, "std_mutex", call_closed<mutex_breaker_own_clock>, threads);
+    row<two_readings>(name, "floor_two_readings", call_closed<two_readings>, threads);
+  }
 
   row<ours>("refuse_open", "holdfast", ask_open<ours>);
   row<mutex_breaker>("refuse_open", "std_mutex", ask_open<mutex_breaker>);
