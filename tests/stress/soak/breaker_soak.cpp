@@ -23,6 +23,7 @@ constexpr std::uint64_t steps = 60'000;
 // Below 2^16, so that each generation is met once in a round.
 constexpr std::uint64_t most_transitions = 60'000;
 constexpr time_point start{std::chrono::seconds(1000)};
+constexpr duration slow_call = std::chrono::milliseconds(50);
 
 struct world {
   explicit world(const circuit_breaker_options& o) : breaker(o) {}
@@ -109,10 +110,13 @@ class caller {
       give_back(p);
       return;  // dropped: it says nothing
     }
-    const verdict v = fate < 8 ? verdict::cancelled : failing_ ? verdict::transient : verdict::ok;
+    // What fails is slow, too; where slow calls are what opens, half of them succeed.
+    const duration took = failing_ ? slow_call : duration(0);
+    const bool fails = failing_ && (world_.breaker.options().slow_permille == 0 || fate % 2 == 0);
+    const verdict v = fate < 8 ? verdict::cancelled : fails ? verdict::transient : verdict::ok;
     if (v == verdict::cancelled) give_back(p);
     const auto generation = p.generation();
-    const auto result = world_.breaker.report(std::move(p), v, now_);
+    const auto result = world_.breaker.report(std::move(p), v, now_, took);
     note(result.transition);
     stale += result.dropped_stale ? 1U : 0U;
     if (result.transition && result.transition.generation != static_cast<std::uint16_t>(generation + 1))
@@ -132,9 +136,13 @@ class caller {
 circuit_breaker_options options_of(std::uint64_t seed) {
   splitmix64 random(seed);
   circuit_breaker_options o;
-  const bool in_row = uniform_up_to(random, 2) == 0;
-  o.consecutive_failures = in_row ? static_cast<std::uint16_t>(2 + uniform_up_to(random, 6)) : 0;
-  o.failure_permille = in_row ? 0 : static_cast<std::uint16_t>(100 + uniform_up_to(random, 500));
+  // One rule: so many failures in a row, or a share of the window that failed or was slow.
+  const std::uint64_t rule = uniform_up_to(random, 2);
+  const auto share = static_cast<std::uint16_t>(100 + uniform_up_to(random, 500));
+  o.consecutive_failures = rule == 0 ? static_cast<std::uint16_t>(2 + uniform_up_to(random, 6)) : 0;
+  o.failure_permille = rule == 1 ? share : 0;
+  o.slow_call = rule == 2 ? slow_call : duration(0);
+  o.slow_permille = rule == 2 ? share : 0;
   o.min_calls = 5;
   o.window = milliseconds(200);
   o.probes = static_cast<std::uint8_t>(1 + uniform_up_to(random, 30));
