@@ -212,6 +212,11 @@ def title_of(row_or_case, measure=None):
     return f"{case}, {measure.replace('_', ' ')}" if measure else case
 
 
+def goal_title(goal):
+    """The case of a goal, and by which of our forms where it is not by the one that all cases have."""
+    return title_of(goal) + ("" if goal["contender"] == "holdfast" else f" ({goal['contender']})")
+
+
 def first_line(machine):
     return (f"holdfast {machine['commit']} | {machine['compiler']} {machine['flags']} | {machine['cpu']} | "
             f"governor {machine['governor']} | pinned cores {machine['pinned_cores']}")
@@ -283,7 +288,7 @@ def markdown(machine, suites, rows, judged, regimes, errors, command):
     if judged:
         out += ["## Goals", "", "| suite | case | against | goal | measured | |", "|---|---|---|---:|---:|---|"]
         for goal in judged:
-            out.append(f"| {goal['suite']} | {title_of(goal)} | {goal['versus']} | {goal['at_least']}x | "
+            out.append(f"| {goal['suite']} | {goal_title(goal)} | {goal['versus']} | {goal['at_least']}x | "
                        f"{ratio_text(goal['ratio'])} | {goal['verdict']}{goal['weak']} |")
         out.append("")
     for name, suite in suites.items():
@@ -399,7 +404,7 @@ def page(machine, suites, rows, judged, regimes, others, errors, command):
         for goal in judged:
             kind = {"met": "met", "missed": "missed"}.get(goal["verdict"], "unknown")
             sign = {"met": "✓ met", "missed": "✗ missed"}.get(goal["verdict"], "not measured")
-            out.append(f"<tr><td class=t>{e(goal['suite'])}<td class=t>{e(title_of(goal))}<td class=t>{e(goal['versus'])}"
+            out.append(f"<tr><td class=t>{e(goal['suite'])}<td class=t>{e(goal_title(goal))}<td class=t>{e(goal['versus'])}"
                        f"<td>≥ {goal['at_least']}x<td>{ratio_text(goal['ratio'])}<td class='t {kind}'>{sign}{goal['weak']}</tr>")
         out.append("</table></div>")
     key = "".join(f'<span><svg viewBox="0 0 16 12"><rect class="{role}" x="1" y="1" width="14" height="10" rx="2"/></svg>{text}</span>'

@@ -141,6 +141,11 @@ class Goals(unittest.TestCase):
     def test_time_goals_point_the_same_way(self):
         self.assertEqual(self.judge(case="pair", at_least=1.9), (2.0, "met"))
 
+    def test_a_goal_of_another_form_than_holdfast_names_it(self):
+        goal = {"case": "stream", "measure": "p50", "contender": "holdfast"}
+        self.assertEqual(report.goal_title(goal), "stream, p50")
+        self.assertEqual(report.goal_title(dict(goal, contender="holdfast_slots")), "stream, p50 (holdfast_slots)")
+
     def test_a_verdict_from_few_samples_says_so(self):
         for count, weak in ((4, " (only 4 samples kept)"), (5, "")):
             rows = report.rows_of(report.samples_of({"benchmarks": [run("q/stream/holdfast", 90), run("q/stream/a", 30)] * count}))
