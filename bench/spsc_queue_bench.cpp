@@ -349,6 +349,8 @@ void single_items(const char* name) {
                                      stream<Contender<word, 1024>, bench::waiter::manner::eager>);
   two_threads<Contender<word, 65536>>("u64_65536_stream", name, stream<Contender<word, 65536>>);
   two_threads<Contender<line, 1024>>("line64_1024_stream", name, stream<Contender<line, 1024>>);
+  two_threads<Contender<line, 1024>>("line64_1024_stream_eager", name,
+                                     stream<Contender<line, 1024>, bench::waiter::manner::eager>);
   two_threads<Contender<word, 1024>, 2>("u64_1024_round_trip", name, round_trip<Contender<word, 1024>>);
   bench::add("spsc_queue", "u64_1024_pair", name, pair<Contender<word, 1024>>);
 }
