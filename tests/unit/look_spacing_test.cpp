@@ -157,6 +157,24 @@ TEST_CASE("a reader of runs leaves the writer alone before it looks", "[look_spa
   CHECK(runs(10 * spacing::patience, spacing::few, 10) == 0);
 }
 
+TEST_CASE("a pause behind which there is nothing did not help, whatever was found before it", "[look_spacing]") {
+  const close_reader clock;
+  spacing one;
+  std::uint64_t pos = 0;
+  const auto run = [&](std::uint64_t items) {
+    hand_ticks::time += 1'000;
+    const unsigned before = hand_ticks::pauses;
+    one.will_look(pos, pair_items);
+    if (items != 0) one.looked(pos);
+    pos += items;
+    return hand_ticks::pauses - before;
+  };
+  for (unsigned i = 0; i < spacing::patience + 1; ++i) CHECK(run(20) == 0);
+  CHECK(run(0) == a_moment);  // a pause, and then nothing
+  CHECK(run(20) == 0);        // asked again at the same place
+  for (unsigned i = 0; i < 2 * spacing::patience - 2; ++i) CHECK(run(20) == 0);
+}
+
 TEST_CASE("positions and ticks may wrap", "[look_spacing]") {
   close_reader one(~std::uint64_t{0} - 10 * pair_items);
   hand_ticks::time = ~std::uint64_t{0} - 5'000;

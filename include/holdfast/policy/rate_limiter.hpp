@@ -28,7 +28,9 @@
 // reserve() grants what will be free within `longest_wait` and says when the call may begin. admit() is for a call that
 // another policy may still turn away: the permit is given back when it is destroyed, unless keep() has said that the call
 // goes on. What others took after it is never put in doubt: a permit can be given back only as long as it is the last one
-// that was taken. Later it counts as used, because whoever took it again could begin beside one who was told to wait.
+// that was taken. Later it counts as used, because whoever took it again could begin beside one who was told to wait. What
+// is given back is the time that it owned; an earlier reading of the clock than the one it was taken by finds the limiter as if
+// it had been full, and asked for nothing, until that reading.
 //
 // When to use: at the door, once per request, or before a callee that counts. Not for how many at the same time: that is a
 // bulkhead. Not for extra traffic alone: that is a retry budget. A refused call is told when the same take succeeds if
@@ -44,7 +46,10 @@
 // Orders: the word publishes nothing but itself, except for a change of the rate, which is stored before the word is moved:
 // who sees that move sees the rate, and who has computed by the old one finds another word and computes again. (Unless the
 // word comes back to the same nanosecond meanwhile: then one take goes by the old rate, or one of its permits can be given
-// back after all.) Readings of the clock lie within 146 years of its zero.
+// back after all. That is seldom, unless the clock stands still, as a test's may: a debt that is cut ends at `now` and a whole
+// burst of the new rate, where a permit of the old one may end as well.) Who sets a rate and dies before the word is moved has
+// not cut the debt, and the same rate set again does not. Readings of the clock lie within 146 years of its zero, and two of
+// them not further apart than that.
 // Proof: model/rate_limiter_model.cpp (every execution of small cases, changes of the rate and deaths among them),
 // unit/rate_limiter_test.cpp (G1-G3), stress/rate_limiter_stress.cpp (G1, G4), linearizability/rate_windows.cpp,
 // fuzz/rate_limiter_fuzz.cpp, bench/rate_limiter_bench.cpp.

@@ -37,7 +37,7 @@
 // twice as far where the first of these looks found what was waited for and plenty(apart) more of it, and half as far where it did
 // not. A reader of a stream that looks again at once finds one item, and its looks slow down the writer, so that there is one
 // item the next time, too; where it leaves the writer alone for a moment, there are many. So in a stream the looks come to be
-// `widest_spacing` pauses apart (bench/waiting_bench.cpp), and where an answer is waited for they stay one or two apart.
+// `widest_spacing` pauses apart (bench/waiting_bench.cpp), and where an answer is waited for they stay one to four apart.
 //
 // Proof: model/event_count_model.cpp (with and without membarrier; each is woken, whatever times out), unit/event_count_test.cpp,
 // stress/waiting_stress.cpp.

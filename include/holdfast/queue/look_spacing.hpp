@@ -86,9 +86,11 @@ class basic_look_spacing {
   void follow(std::uint64_t pos, std::uint64_t found, std::uint64_t pair_items) noexcept {
     if (!Ticks::there) return;
     if (paused_) {
+      // Still there: the look after the pause found nothing, and what is told is what was found before it.
+      const bool helped = found >= worth && pos != at_;
       paused_ = false;
-      patience_ = found >= worth ? patience : std::min(2 * patience_, most_patience);
-      if (found < worth) streak_ = 0;
+      patience_ = helped ? patience : std::min(2 * patience_, most_patience);
+      if (!helped) streak_ = 0;
     }
     if (found < 2 || found >= few) return;
     const std::uint64_t now = Ticks::now();

@@ -16,6 +16,8 @@
 //
 // In short: one producer, one consumer | wait-free | never | no slot, no item
 //
+// popped_one() and items() may make a pause where the consumer asked for more than a look at once (look_spacing.hpp).
+//
 // free_slots() and items() look at the other side if they know of fewer than `wanted`: of all there are, with `all`.
 //
 // When to use it: to build a queue for one thread on each side upon. What a program uses is spsc_queue, whose header says
