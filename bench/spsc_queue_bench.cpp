@@ -7,6 +7,7 @@
 #include <memory>
 #include <memory_resource>
 #include <span>
+#include <utility>
 
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/queue/mpmc_queue.hpp"
@@ -63,52 +64,30 @@ bool is(const line& item, std::uint64_t n) {
 
 // ---- the contenders, all with the same four calls
 
-template <class T, std::size_t Capacity>
-struct ours {
-  using item = T;
-  holdfast::spsc_queue<T, Capacity> queue{};
-  bool push(const T& value) { return queue.try_push(value); }
-  bool pop(T& value) { return queue.try_pop(value); }
-  std::size_t push(std::span<const T> values) { return queue.try_push(values); }
-  std::size_t pop(std::span<T> values) { return queue.try_pop(values); }
-};
-
-// Sized at run time.
-template <class T, std::size_t Capacity>
-struct ours_sized {
-  using item = T;
-  holdfast::spsc_queue<T> queue{Capacity, std::pmr::new_delete_resource()};
-  bool push(const T& value) { return queue.try_push(value); }
-  bool pop(T& value) { return queue.try_pop(value); }
-  std::size_t push(std::span<const T> values) { return queue.try_push(values); }
-  std::size_t pop(std::span<T> values) { return queue.try_pop(values); }
+template <class Queue>
+struct ours_as {
+  using item = typename Queue::value_type;
+  Queue queue;
+  template <class... Args>
+  explicit ours_as(Args&&... args) : queue(std::forward<Args>(args)...) {}
+  bool push(const item& value) { return static_cast<bool>(queue.try_push(value)); }
+  bool pop(item& value) { return static_cast<bool>(queue.try_pop(value)); }
+  std::size_t push(std::span<const item> values) { return queue.try_push(values); }
+  std::size_t pop(std::span<item> values) { return queue.try_pop(values); }
 };
 template <class T, std::size_t Capacity>
-struct ours_watched {
-  using item = T;
-  holdfast::spsc_queue<T, Capacity, holdfast::watched> queue{};
-  bool push(const T& value) { return queue.try_push(value); }
-  bool pop(T& value) { return queue.try_pop(value); }
-};
-
+using ours = ours_as<holdfast::spsc_queue<T, Capacity>>;
 template <class T, std::size_t Capacity>
-struct ours_spaced {
-  using item = T;
-  holdfast::spsc_queue<T, Capacity, holdfast::unwatched, holdfast::look_spacing> queue{};
-  bool push(const T& value) { return queue.try_push(value); }
-  bool pop(T& value) { return queue.try_pop(value); }
-  std::size_t push(std::span<const T> values) { return queue.try_push(values); }
-  std::size_t pop(std::span<T> values) { return queue.try_pop(values); }
-};
+using ours_watched = ours_as<holdfast::spsc_queue<T, Capacity, holdfast::watched>>;
+template <class T, std::size_t Capacity>
+using ours_spaced = ours_as<holdfast::spsc_queue<T, Capacity, holdfast::unwatched, holdfast::look_spacing>>;
 // The word that tells of an item stands beside it, in the same line.
 template <class T, std::size_t Capacity>
-struct ours_in_slots {
-  using item = T;
-  holdfast::spsc_slot_queue<T, Capacity> queue{};
-  bool push(const T& value) { return static_cast<bool>(queue.try_push(value)); }
-  bool pop(T& value) { return static_cast<bool>(queue.try_pop(value)); }
-  std::size_t push(std::span<const T> values) { return queue.try_push(values); }
-  std::size_t pop(std::span<T> values) { return queue.try_pop(values); }
+using ours_in_slots = ours_as<holdfast::spsc_slot_queue<T, Capacity>>;
+// Sized at run time.
+template <class T, std::size_t Capacity>
+struct ours_sized : ours_as<holdfast::spsc_queue<T>> {
+  ours_sized() : ours_as<holdfast::spsc_queue<T>>(Capacity, std::pmr::new_delete_resource()) {}
 };
 
 #if HAS_BOOST
