@@ -60,14 +60,14 @@ class bucket {
 
   struct grant {
     wide start;
-    wide noted, level;  // what the bucket goes back to
+    wide noted, level;  // what the bucket was before, and goes back to
     wide full_at;       // as the take left it
     std::uint32_t cost;
     bool used = true;
   };
   // The number of the grant.
   std::size_t take(wide now, std::uint32_t cost) {
-    grants_.push_back({now + wait(now, cost), now, level(now), 0, cost});
+    grants_.push_back({now + wait(now, cost), noted_, level_, 0, cost});
     level_ = level(now) - cost * period_;
     noted_ = now;
     grants_.back().full_at = full_at();
@@ -82,12 +82,12 @@ class bucket {
     noted_ = g.noted;
     return true;
   }
-  // What is owed stays owed in time, and a nanosecond more, but no more than a burst of the new rate.
+  // What is owed stays owed in time, and a nanosecond more, but not much more than a burst of the new rate.
   void change(wide now, const rate_limiter_options& o) {
     const wide owed = full_at() - now;
     period_ = period_of(o);
     burst_ = o.burst;
-    level_ = full() - (owed > full() ? full() : owed + 1);
+    level_ = full() - (owed > full() + 1 ? full() : owed) - 1;
     noted_ = now;
     grants_.clear();
   }
@@ -149,7 +149,7 @@ void calls(input& in) {
     switch (choice % 8) {
       case 0: ns += n * o.per.count() / 4; break;
       case 1: ns += n * o.per.count(); break;
-      case 2: ns = std::max(ns - n * o.per.count() / 3, -(std::int64_t{1} << 61U)); break;
+      case 2: ns = std::max(ns - n * o.per.count() / 3, -(std::int64_t{1} << 60U)); break;
       case 3: {
         const rate_limiter_options next = some_options(in);
         mine.set_rate(now, next);

@@ -189,16 +189,17 @@ class racy_limiter {
                                      std::uint32_t cost) noexcept {
     if (cost == 0) return {.starts_at = now};
     if (cost > rate_.burst()) return {.code = holdfast::errc::rate_infeasible};
-    const holdfast::gcra::step step = rate_.take(word_.load(mo::acquire), now.time_since_epoch().count(), cost);
+    const std::int64_t before = word_.load(mo::acquire);
+    const holdfast::gcra::step step = rate_.take(before, now.time_since_epoch().count(), cost);
     const holdfast::duration wait(std::max<std::int64_t>(step.wait, 0));
     if (wait > longest) return {.code = holdfast::errc::rate_limited, .retry_after = wait - longest};
     word_.store(step.until, mo::release);
-    return {.starts_at = now + wait, .taken = {step.from, step.until}};
+    return {.starts_at = now + wait, .taken = {before, step.from, step.until}};
   }
   bool give_back(holdfast::rate_reservation& r) noexcept {
     const holdfast::rate_span span = std::exchange(r.taken, {});
     if (span.from == span.until || word_.load(mo::acquire) != span.until) return false;
-    word_.store(span.from, mo::release);
+    word_.store(span.before, mo::release);
     return true;
   }
   [[nodiscard]] holdfast::rate_snapshot snapshot(holdfast::time_point now) const noexcept {

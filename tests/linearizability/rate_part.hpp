@@ -44,14 +44,15 @@ class rate_part {
             const auto longest = static_cast<std::int64_t>((bits >> 24U) % 8);
             held = limiter_->reserve(at(now), holdfast::duration(longest), permits);
             return spec::reserve(now, permits, longest, told(held.code, held.retry_after),
-                                 held.starts_at.time_since_epoch().count(), held.taken.from, held.taken.until);
+                                 held.starts_at.time_since_epoch().count(), spec::word(held.taken.before),
+                                 held.taken.until);
           });
           break;
         case 2:
         case 3:
           made.record(clock, [&] {
             const holdfast::rate_span span = held.taken;
-            return spec::give_back(span.from, span.until, limiter_->give_back(held));
+            return spec::give_back(spec::word(span.before), span.until, limiter_->give_back(held));
           });
           break;
         case 4: made.record(clock, [&] { return look(now); }); break;

@@ -19,8 +19,8 @@ namespace holdfast_lin {
 
 enum class rate_op : std::uint8_t {
   take,  // args: now, permits; results: 0 granted, or the wait that was told
-  reserve,  // args: now, permits, longest wait; results: 0 granted, or the wait; when it may begin; what it owns: from, until
-  give_back,  // args: from, until; results: 1 it is free again, 0 not
+  reserve,  // args: now, permits, longest wait; results: 0 granted, or the wait; when it may begin; the word: before, and after
+  give_back,  // args: those two; results: 1 it is free again, 0 not
   look,       // args: now; results: permits that are there, nanoseconds until it is full
 };
 
@@ -32,6 +32,10 @@ class rate_spec {
     friend bool operator==(const terms&, const terms&) = default;
   };
   static constexpr std::int64_t infeasible = -1;  // told instead of a wait
+  // The word of a limiter that nobody has taken from is older than any time.
+  [[nodiscard]] static std::int64_t word(std::int64_t of_limiter) noexcept {
+    return std::max<std::int64_t>(of_limiter, 0);
+  }
 
   rate_spec() = default;
   explicit rate_spec(const terms& t) noexcept : terms_(t) {}
@@ -40,12 +44,12 @@ class rate_spec {
     return recorded(rate_op::take, {now, permits}, {wait});
   }
   [[nodiscard]] static operation reserve(std::int64_t now, std::int64_t permits, std::int64_t longest,
-                                         std::int64_t wait, std::int64_t start, std::int64_t from,
+                                         std::int64_t wait, std::int64_t start, std::int64_t before,
                                          std::int64_t until) noexcept {
-    return recorded(rate_op::reserve, {now, permits, longest}, {wait, start, from, until});
+    return recorded(rate_op::reserve, {now, permits, longest}, {wait, start, before, until});
   }
-  [[nodiscard]] static operation give_back(std::int64_t from, std::int64_t until, bool free_again) noexcept {
-    return recorded(rate_op::give_back, {from, until}, {free_again ? 1 : 0});
+  [[nodiscard]] static operation give_back(std::int64_t before, std::int64_t until, bool free_again) noexcept {
+    return recorded(rate_op::give_back, {before, until}, {free_again ? 1 : 0});
   }
   [[nodiscard]] static operation look(std::int64_t now, std::int64_t permits, std::int64_t full_in) noexcept {
     return recorded(rate_op::look, {now}, {permits, full_in});
@@ -63,10 +67,10 @@ class rate_spec {
         if (op.args[1] > terms_.burst) return op.results[0] == infeasible;
         const std::int64_t wait = wait_for(now, op.args[1]);
         if (wait > op.args[2]) return op.results[0] == wait - op.args[2];
-        const std::int64_t from = std::max(full_at_, now);
+        const std::int64_t before = full_at_;
         pay(now, op.args[1]);
         return op.results[0] == 0 && op.results[1] == now + wait &&
-               (op.args[1] == 0 || (op.results[2] == from && op.results[3] == full_at_));
+               (op.args[1] == 0 || (op.results[2] == before && op.results[3] == full_at_));
       }
       case rate_op::give_back: {
         const bool last = op.args[0] != op.args[1] && op.args[1] == full_at_;
@@ -90,7 +94,7 @@ class rate_spec {
       case rate_op::take: return words("take ", op.args[1], " at ", op.args[0], answer(op.results[0]));
       case rate_op::reserve:
         return words("reserve ", op.args[1], " at ", op.args[0], " within ", op.args[2], answer(op.results[0]), " for ",
-                     op.results[1], ", owns ", op.results[2], " to ", op.results[3]);
+                     op.results[1], ", full at ", op.results[3], ", before at ", op.results[2]);
       case rate_op::give_back:
         return words("give back ", op.args[0], " to ", op.args[1], op.results[0] != 0 ? ": free" : ": used");
       case rate_op::look: return words("look at ", op.args[0], ": ", op.results[0], ", full in ", op.results[1]);

@@ -276,17 +276,20 @@ TEST_CASE("rate: reservations begin one after the other, and the last one can be
           "[linearizability][rate]") {
   using r = rate_spec;
   const r one({.period = 10, .burst = 1});
-  CHECK(in_turn(one, {r::reserve(100, 1, 0, 0, 100, 100, 110), r::reserve(100, 1, 15, 0, 110, 110, 120),
-                      r::reserve(100, 1, 15, 5, 0, 0, 0), r::give_back(100, 110, false), r::give_back(110, 120, true),
+  CHECK(in_turn(one, {r::reserve(100, 1, 0, 0, 100, 0, 110), r::reserve(100, 1, 15, 0, 110, 110, 120),
+                      r::reserve(100, 1, 15, 5, 0, 0, 0), r::give_back(0, 110, false), r::give_back(110, 120, true),
                       r::give_back(110, 120, false), r::look(100, 0, 10), r::give_back(0, 0, false)}));
-  CHECK_FALSE(in_turn(one, {r::reserve(100, 1, 20, 0, 100, 100, 110), r::reserve(100, 1, 20, 0, 100, 110, 120)}));
-  CHECK_FALSE(in_turn(one, {r::reserve(100, 1, 20, 0, 100, 100, 110), r::reserve(100, 1, 20, 0, 110, 110, 120),
-                            r::give_back(100, 110, true)}));
+  // As if nobody had asked, for an earlier time too.
+  CHECK(in_turn(one, {r::reserve(100, 1, 0, 0, 100, 0, 110), r::give_back(0, 110, true), r::take(50, 1, 0)}));
+  CHECK_FALSE(in_turn(one, {r::reserve(100, 1, 0, 0, 100, 0, 110), r::give_back(0, 110, true), r::take(50, 1, 50)}));
+  CHECK_FALSE(in_turn(one, {r::reserve(100, 1, 20, 0, 100, 0, 110), r::reserve(100, 1, 20, 0, 100, 110, 120)}));
+  CHECK_FALSE(in_turn(one, {r::reserve(100, 1, 20, 0, 100, 0, 110), r::reserve(100, 1, 20, 0, 110, 110, 120),
+                            r::give_back(0, 110, true)}));
   CHECK_FALSE(linearizable(
-      one, {{r::reserve(100, 1, 20, 0, 100, 100, 110), 0, 5}, {r::reserve(100, 1, 20, 0, 100, 100, 110), 1, 4}}));
-  CHECK(linearizable(one, {{r::reserve(100, 1, 20, 0, 100, 100, 110), 0, 5},
+      one, {{r::reserve(100, 1, 20, 0, 100, 0, 110), 0, 5}, {r::reserve(100, 1, 20, 0, 100, 0, 110), 1, 4}}));
+  CHECK(linearizable(one, {{r::reserve(100, 1, 20, 0, 100, 0, 110), 0, 5},
                            {r::reserve(100, 1, 20, 0, 110, 110, 120), 1, 4},
-                           {r::give_back(100, 110, false), 6, 7}}));
+                           {r::give_back(0, 110, false), 6, 7}}));
 }
 
 // ---- broadcast

@@ -138,12 +138,12 @@ struct rate_history {
     rate_reservation r;
     answers.record([&] {
       r = limiter.reserve(at(100), duration(10), 1);
-      return spec::reserve(100, 1, 10, r.retry_after.count(), r.starts_at.time_since_epoch().count(), r.taken.from,
-                           r.taken.until);
+      return spec::reserve(100, 1, 10, r.retry_after.count(), r.starts_at.time_since_epoch().count(),
+                           spec::word(r.taken.before), r.taken.until);
     });
     answers.record([&] {
       const rate_span span = r.taken;
-      return spec::give_back(span.from, span.until, limiter.give_back(r));
+      return spec::give_back(spec::word(span.before), span.until, limiter.give_back(r));
     });
   }
   void after() {

@@ -28,9 +28,8 @@
 // reserve() grants what will be free within `longest_wait` and says when the call may begin. admit() is for a call that
 // another policy may still turn away: the permit is given back when it is destroyed, unless keep() has said that the call
 // goes on. What others took after it is never put in doubt: a permit can be given back only as long as it is the last one
-// that was taken. Later it counts as used, because whoever took it again could begin beside one who was told to wait. What
-// is given back is the time that it owned; an earlier reading of the clock than the one it was taken by finds the limiter as if
-// it had been full, and asked for nothing, until that reading.
+// that was taken; the limiter is then as if nobody had asked for it. Later it counts as used, because whoever took it again
+// could begin beside one who was told to wait.
 //
 // When to use: at the door, once per request, or before a callee that counts. Not for how many at the same time: that is a
 // bulkhead. Not for extra traffic alone: that is a retry budget. A refused call is told when the same take succeeds if
@@ -46,10 +45,10 @@
 // Orders: the word publishes nothing but itself, except for a change of the rate, which is stored before the word is moved:
 // who sees that move sees the rate, and who has computed by the old one finds another word and computes again. (Unless the
 // word comes back to the same nanosecond meanwhile: then one take goes by the old rate, or one of its permits can be given
-// back after all. That is seldom, unless the clock stands still, as a test's may: a debt that is cut ends at `now` and a whole
-// burst of the new rate, where a permit of the old one may end as well.) Who sets a rate and dies before the word is moved has
-// not cut the debt, and the same rate set again does not. Readings of the clock lie within 146 years of its zero, and two of
-// them not further apart than that.
+// back after all. That is seldom, also where the clock stands still, as a test's may: a debt that is cut ends a nanosecond
+// after a whole burst of the new rate, where permits of round periods do not end.) Who sets a rate and dies before
+// the word is moved has not cut the debt, and the same rate set again does not. Readings of the clock lie within 73 years of
+// its zero.
 // Proof: model/rate_limiter_model.cpp (every execution of small cases, changes of the rate and deaths among them),
 // unit/rate_limiter_test.cpp (G1-G3), stress/rate_limiter_stress.cpp (G1, G4), linearizability/rate_windows.cpp,
 // fuzz/rate_limiter_fuzz.cpp, bench/rate_limiter_bench.cpp.
@@ -102,7 +101,7 @@ class gcra {
   }
 
   struct step {
-    std::int64_t from = 0;   // the span that the take owns
+    std::int64_t from = 0;   // the span that the take will own
     std::int64_t until = 0;  // and the next word
     std::int64_t wait = 0;   // from `now` until the call may begin; not above zero: at once
   };
@@ -136,6 +135,7 @@ struct [[nodiscard]] rate_answer {
 
 // What a grant owns of its limiter's time, for giving it back. Empty: nothing.
 struct rate_span {
+  std::int64_t before = 0;  // the word that the take found: `from`, or older where nothing was owed
   std::int64_t from = 0;
   std::int64_t until = 0;
 };
@@ -226,10 +226,10 @@ class alignas(cache_line_size) rate_limiter {
     return {.ticket = permit(this, c.taken)};
   }
 
-  // For calls from now on. What is owed stays owed in time, but for no longer than the new rate needs for a whole burst: a
-  // faster rate does not wait for what a slow one has given out. What was reserved keeps its time, and what is out cannot
-  // be given back. The same rate again changes nothing. A call beside the change may be refused by what another owes at the
-  // other rate.
+  // For calls from now on. What is owed stays owed in time, but for no longer than the new rate needs for a whole burst (and
+  // two nanoseconds): a faster rate does not wait for what a slow one has given out. What was reserved keeps its time, and
+  // what is out cannot be given back. The same rate again changes nothing. A call beside the change may be refused by what
+  // another owes at the other rate.
   void set_rate(time_point now, const rate_limiter_options& options) noexcept {
     HOLDFAST_ASSERT(!validate(options));
     const gcra rate(options);
@@ -237,8 +237,9 @@ class alignas(cache_line_size) rate_limiter {
     rate_.store(rate.word(), mo::relaxed);               // own: [T3] publishes it
     std::int64_t seen = word_.load(mo::relaxed);         // hint: the exchange below decides
     for (;;) {
-      // A nanosecond more where nothing is cut: whoever has computed by the old rate must find another word.
-      const std::int64_t most = ns_of(now) + rate.full();
+      // A nanosecond more, also where nothing is cut: whoever has computed by the old rate must find another word, and a
+      // permit of the old one no word that it ends at.
+      const std::int64_t most = ns_of(now) + rate.full() + 1;
       const std::int64_t next = seen > most ? most : seen + 1;
       // [T3] release, pairs with [T1], [T2] and [T4]: a rate is not younger than the word that it moved
       // hint: on failure only the value seen counts
@@ -263,9 +264,9 @@ class alignas(cache_line_size) rate_limiter {
     rate_span taken{};
   };
 
-  // So far from the ends of the type that a few days more or less overflow nothing.
+  // So far from the ends of the type that neither the difference of two nor a few days more overflow.
   static std::int64_t ns_of(time_point now) noexcept {
-    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 2;
+    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 4;
     const std::int64_t ns = now.time_since_epoch().count();
     HOLDFAST_ASSERT(ns <= most);
     HOLDFAST_ASSERT(ns >= -most);
@@ -284,7 +285,7 @@ class alignas(cache_line_size) rate_limiter {
       // [T2] acquire, pairs with [T3]: on failure, as [T1]. (gcc takes no order there that is stronger than that of success,
       // and to load the word once more instead is slower where threads meet.)
       if (word_.compare_exchange_weak(seen, step.until, mo::acquire, mo::acquire))
-        return {.wait = duration(step.wait), .taken = {step.from, step.until}};
+        return {.wait = duration(step.wait), .taken = {seen, step.from, step.until}};
     }
   }
 
@@ -292,7 +293,7 @@ class alignas(cache_line_size) rate_limiter {
   bool retract(rate_span span) noexcept {
     if (span.from == span.until) return false;
     // own: the word publishes nothing but itself
-    return word_.compare_exchange_strong(span.until, span.from, mo::relaxed, mo::relaxed);
+    return word_.compare_exchange_strong(span.until, span.before, mo::relaxed, mo::relaxed);
   }
 
   // When all that was taken is earned, in ns; at or before `now`: a whole burst is there. Written by takers.
