@@ -633,3 +633,176 @@ TEST_CASE("an observer that wants to can watch each step from its begin to its e
                                         "attempt 2 cancelled", "gave up: " + error(errc::cancelled).code.message(),
                                         "}"});
 }
+
+TEST_CASE("validate names the field of a guard that cannot be", "[call]") {
+  static_assert(!validate(guard{}));
+  static_assert(validate(guard{.total_timeout = -1ns}).field == "total_timeout");
+  static_assert(validate(guard{.attempt_timeout = -1ns}).field == "attempt_timeout");
+  static_assert(validate(guard{.retry = {.max_attempts = 0}}).field == "max_attempts");
+}
+
+TEST_CASE(
+    "D1 the guard's own total timeout bounds a call, its retries too, and a nearer deadline of the caller's stays",
+    "[call]") {
+  bench_of_test t;
+  t.takes = 40ms;
+  t.answers = {reset, reset, reset};
+  const guard protects{.total_timeout = 100ms,
+                       .retry = {.max_attempts = 3, .backoff = {.kind = backoff_kind::constant, .base = 30ms}}};
+  const time_point begun = t.clock.now();
+  const auto answer = run(protects, {.safety = idempotency::idempotent}, t.clock, t.op(), t.wait());
+  // 40 + 30 + 40 ms, and a third attempt would begin after the end.
+  CHECK(answer.error().stopped_by == errc::deadline_infeasible);
+  CHECK(t.seen.size() == 2);
+  CHECK(t.seen[0].context.until == deadline(begun + 100ms));
+  CHECK(t.seen[1].context.until == deadline(begun + 100ms));
+
+  bench_of_test nearer;
+  nearer.answers = {7};
+  const deadline until(nearer.clock.now() + 20ms);
+  CHECK(run(protects, {.until = until}, nearer.clock, nearer.op(), nearer.wait()).ok());
+  CHECK(nearer.seen[0].context.until == until);
+}
+
+TEST_CASE("the limiter at the door is charged once a call, however often it is repeated", "[call]") {
+  rate_limiter door({.permits = 1, .per = 1h, .burst = 10});
+  bench_of_test t;
+  t.answers = {reset, reset, 7};
+  const guard protects{.rate = &door, .retry = three_times};
+  CHECK(run(protects, {.safety = idempotency::idempotent, .cost = 4}, t.clock, t.op(), t.wait()).ok());
+  CHECK(door.snapshot(t.clock.now()).available == 6);
+}
+
+TEST_CASE("a call that the door refuses is not repeated, and its error says when to come again", "[call]") {
+  rate_limiter door({.permits = 1, .per = 10ms, .burst = 1});
+  circuit_breaker breaker({.consecutive_failures = 1});
+  bulkhead room({.limit = 1});
+  std::vector<std::string> log;
+  bench_of_test t;
+  REQUIRE(door.try_take(t.clock.now()));
+  const guard protects{.rate = &door, .room = &room, .breaker = &breaker, .retry = three_times};
+  const auto answer = run(protects, {.safety = idempotency::idempotent}, t.clock, t.op(), t.wait(), recorder{&log});
+  CHECK(answer.error().code == errc::rate_limited);
+  CHECK(answer.error().retry_after == 10ms);
+  CHECK(answer.error().attempts == 0);
+  CHECK(log == std::vector<std::string>{"refused: " + answer.error().code.message(),
+                                        "gave up: " + answer.error().code.message()});
+}
+
+TEST_CASE("what the door gave to a call that is then turned away inside goes back (Sentinel #1638)", "[call]") {
+  rate_limiter door({.permits = 1, .per = 1h, .burst = 2});
+  bulkhead room({.limit = 1});
+  circuit_breaker breaker({.consecutive_failures = 1});
+  bench_of_test t;
+  const guard protects{.rate = &door, .room = &room, .breaker = &breaker, .retry = three_times};
+  {
+    const auto held = room.try_acquire();
+    CHECK(run(protects, {}, t.clock, t.op(), t.wait()).error().code == errc::bulkhead_full);
+  }
+  CHECK(door.snapshot(t.clock.now()).available == 2);
+  breaker.isolate(t.clock.now());
+  CHECK(run(protects, {}, t.clock, t.op(), t.wait()).error().code == errc::breaker_isolated);
+  CHECK(door.snapshot(t.clock.now()).available == 2);
+  CHECK(room.in_flight() == 0);
+  // A deadline that has passed asks nobody.
+  CHECK(run(protects, {.until = deadline(t.clock.now())}, t.clock, t.op(), t.wait()).error().code ==
+        errc::deadline_exceeded);
+  CHECK(door.snapshot(t.clock.now()).available == 2);
+}
+
+TEST_CASE("the attempts' limiter is charged for each, and who is refused by it comes again when it says", "[call]") {
+  rate_limiter pace({.permits = 1, .per = 50ms, .burst = 1});
+  bulkhead room({.limit = 1});
+  circuit_breaker breaker({.consecutive_failures = 9, .probes = 1, .open_base = 1s, .jitter_permille = 0});
+  bench_of_test t;
+  t.answers = {reset, 7};
+  std::vector<duration> waits;
+  guard protects{.room = &room, .breaker = &breaker, .attempt_rate = &pace, .retry = three_times};
+  protects.retry.hint_spread = 0ns;
+  const time_point begun = t.clock.now();
+  const auto answer = run(protects, {.safety = idempotency::idempotent}, t.clock, t.op(), [&](time_point until) {
+    CHECK(room.in_flight() == 0);  // nobody waits in a place
+    t.clock.set(until);
+    return true;
+  });
+  REQUIRE(answer.ok());
+  REQUIRE(t.seen.size() == 2);
+  CHECK(t.seen[1].begun == begun + 50ms);
+  // Refused behind a half-open breaker, it gives the probe back.
+  breaker.isolate(t.clock.now());
+  breaker.release(t.clock.now(), breaker_state::half_open);
+  CHECK(run(guard{.breaker = &breaker, .attempt_rate = &pace}, {}, t.clock, t.op(), t.wait()).error().code ==
+        errc::rate_limited);
+  CHECK(breaker.snapshot(t.clock.now()).probes_issued == 0);
+}
+
+TEST_CASE("a room for the whole call is held in the waits between attempts, too", "[call]") {
+  bulkhead room({.limit = 1});
+  bench_of_test t;
+  t.answers = {reset, reset, 7};
+  unsigned waits = 0;
+  const guard protects{.room = &room, .retry = three_times, .room_for = policy_scope::whole_call};
+  const auto answer = run(protects, {.safety = idempotency::idempotent}, t.clock, t.op(), [&](time_point until) {
+    CHECK(room.in_flight() == 1);
+    ++waits;
+    t.clock.set(until);
+    return true;
+  });
+  CHECK(answer.ok());
+  CHECK(waits == 2);
+  CHECK(room.in_flight() == 0);
+  // Full: not tried again, since it stands outside the retries.
+  const auto held = room.try_acquire();
+  const auto refused = run(protects, {.safety = idempotency::idempotent}, t.clock, t.op(), t.wait());
+  CHECK(refused.error().code == errc::bulkhead_full);
+  CHECK(refused.error().stopped_by == errc{});
+  CHECK(t.seen.size() == 3);
+}
+
+TEST_CASE("an operation that outlives its attempt keeps the whole call's place, and the next attempt needs another",
+          "[call]") {
+  manual_clock clock;
+  bulkhead room({.limit = 2});
+  const guard protects{.room = &room, .retry = three_times, .room_for = policy_scope::whole_call};
+  no_observer nobody;
+  call_machine machine(protects, {.safety = idempotency::idempotent}, nobody);
+  REQUIRE(machine.start(clock.now()) == call_step::attempt);
+  const auto hangs = machine.detach_room();
+  REQUIRE(machine.finish(verdict::timeout, errc::attempt_timeout, clock.now()) == call_step::wait);
+  CHECK(room.in_flight() == 1);
+  REQUIRE(machine.resume(machine.wake_at()) == call_step::attempt);
+  CHECK(room.in_flight() == 2);
+  CHECK(machine.answered(machine.wake_at()) == call_step::done);
+  CHECK(room.in_flight() == 1);
+}
+
+TEST_CASE("a breaker for the whole call hears one result of it: the last attempt's", "[call]") {
+  bench_of_test t;
+  circuit_breaker breaker({.consecutive_failures = 2, .slow_call = 1ms, .min_calls = 100});
+  const guard protects{.breaker = &breaker, .retry = three_times, .breaker_for = policy_scope::whole_call};
+  const call_context repeatable{.safety = idempotency::idempotent};
+  t.answers = {reset, reset, 7, reset, reset, reset};
+  CHECK(run(protects, repeatable, t.clock, t.op(), t.wait()).ok());
+  CHECK(breaker.snapshot(t.clock.now()).window_ok == 1);
+  CHECK(breaker.snapshot(t.clock.now()).window_failed == 0);
+  CHECK(breaker.snapshot(t.clock.now()).window_slow == 1);  // by the whole call's time
+  CHECK_FALSE(run(protects, repeatable, t.clock, t.op(), t.wait()).ok());
+  CHECK(breaker.snapshot(t.clock.now()).window_failed == 1);
+  CHECK(breaker.snapshot(t.clock.now()).failures_in_row == 1);
+  // A call that is cancelled says nothing, in a wait neither.
+  t.answers.assign(7, reset);
+  CHECK(run(protects, repeatable, t.clock, t.op(), [](time_point) { return false; }).error().code == errc::cancelled);
+  CHECK(breaker.snapshot(t.clock.now()).failures_in_row == 1);
+  // Nor does one that never came to an attempt.
+  bulkhead room({.limit = 1});
+  const auto held = room.try_acquire();
+  guard full = protects;
+  full.room = &room;
+  full.retry.max_attempts = 1;
+  CHECK(run(full, repeatable, t.clock, t.op(), t.wait()).error().code == errc::bulkhead_full);
+  CHECK(breaker.snapshot(t.clock.now()).failures_in_row == 1);
+  // A refusal is not tried again.
+  breaker.isolate(t.clock.now());
+  const auto refused = run(protects, repeatable, t.clock, t.op(), t.wait());
+  CHECK(refused.error().code == errc::breaker_isolated);
+}

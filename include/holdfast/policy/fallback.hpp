@@ -115,6 +115,13 @@ constexpr option_error validate(const fallback_plan& plan) noexcept {
   return no_tier;
 }
 
+// The answer of a tier that keeps answers.
+template <class T>
+struct aged {
+  outcome<T> result;
+  duration age{0};
+};
+
 // An outcome and where it comes from.
 template <class T>
 struct [[nodiscard]] served {

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+// call_machine: one guarded call as a sequence of steps: attempt, wait, done. Whoever drives it makes the attempts.
+//
+//   operation   caller             progress    allocates   note
+//   start       the call's owner   lock-free   never       once; says what to do next: attempt, wait or done
+//   finish      the call's owner   lock-free   never       takes the attempt's result, says what next
+//   answered    the call's owner   lock-free   never       finish for an attempt that was answered
+//   resume      the call's owner   lock-free   never       the wait is over
+//   cancel      the call's owner   lock-free   never       the caller went away; nobody is judged by it
+//
+// In short: one owner a call | lock-free | never | the last error, attempts made, the guard that ended them
+//
+// A machine is one call and has one owner at a time; it reads no clock, never sleeps and runs no foreign code: whoever
+// drives it does. exec/call.hpp drives it with code that may block, exec/co_call.hpp with coroutines, and
+// interop/asio_call.hpp on Boost.Asio. Its guard and its observer outlive it.
+//
+// The order, and why. The deadline is asked first: work whose answer nobody awaits is waste. Then what is asked once a
+// call: the rate limiter at the door. Then, for each attempt: the bulkhead comes before the breaker, so that a scarce
+// half-open probe is never taken by a call that the bulkhead then turns away; the attempts' rate limiter comes last,
+// because what it hands out is used up. What an inner policy refuses gives the outer permits back as abandoned. Retry is
+// the loop around the attempt, so each attempt is admitted and counted anew, unless the guard says `whole_call`.
+// Counting (the observer) comes before any fallback, so that a served fallback cannot hide a failure. An answer that
+// comes after its attempt's deadline is still handed out, since it is there, but the breaker is told `timeout`: the
+// callee did not do its job in time.
+//
+// The budget pays for a retry before its wait, and what it pays is for an attempt that is begun. While the bulkhead or
+// the breaker turns the retry away and it waits again, the tokens stay with it; when the call ends, is cancelled or is
+// dropped before the attempt begins, they go back, once. So what a budget has lost is what its dependency was sent.
+//
+// Memory: all of it lies inside the machine; no step allocates, on any path.
+// Proof: tests/unit/call_test.cpp (R1, D1, D2 for whole calls), tests/model/retry_budget_model.cpp and
+// tests/stress/retry_budget_stress.cpp (calls that share a budget), tests/alloc/request_alloc_test.cpp.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "holdfast/core/assert.hpp"
+#include "holdfast/core/error.hpp"
+#include "holdfast/core/random.hpp"
+#include "holdfast/exec/guard.hpp"
+#include "holdfast/policy/retry.hpp"
+#include "holdfast/time/clock.hpp"
+
+namespace holdfast {
+
+enum class call_step : std::uint8_t { attempt, wait, done };
+
+// Is a policy there? Known where a pipeline was composed, and asked of the guard where it is handed in.
+enum class presence : std::uint8_t { asked, absent, present };
+
+struct call_shape {
+  presence rate = presence::asked;
+  presence room = presence::asked;
+  presence breaker = presence::asked;
+  presence attempt_rate = presence::asked;
+  presence budget = presence::asked;
+  presence retry = presence::asked;
+
+  friend constexpr bool operator==(const call_shape&, const call_shape&) noexcept = default;
+};
+
+template <class Observer = no_observer, call_shape Shape = call_shape{}>
+class call_machine {
+ public:
+  call_machine(const guard& protects, const call_context& context, Observer& observer) noexcept
+      : guard_(protects), context_(context), observer_(observer) {
+    HOLDFAST_ASSERT(!validate(protects));
+  }
+  call_machine(const call_machine&) = delete;
+  call_machine& operator=(const call_machine&) = delete;
+  ~call_machine() { return_tokens(); }
+
+  // The first step, once.
+  [[gnu::always_inline]] call_step start(time_point now) noexcept {
+    [[maybe_unused]] const auto watched = watch_step();
+    begun_ = now;
+    if (guard_.total_timeout > duration::zero()) context_.until = context_.until.tightened(now, guard_.total_timeout);
+    if (has(Shape.budget, guard_.budget) && !context_.is_retry) guard_.budget->on_first_attempt(now);
+    if (has(Shape.rate, guard_.rate) && !context_.until.passed(now)) {
+      auto admitted = guard_.rate->admit(now, context_.cost);
+      if (!admitted) return refused(admitted.refusal, policy_scope::whole_call, now);
+      entry_ = std::move(admitted.ticket);
+    }
+    return try_attempt(now);
+  }
+
+  // After `attempt`: what came of it. `why` is read only when `kind` is not ok.
+  [[gnu::noinline]] call_step finish(verdict kind, const error& why, time_point now) noexcept {
+    if (kind == verdict::ok) return answered(now);
+    [[maybe_unused]] const auto watched = watch_step();
+    end_attempt(kind, now);
+    return after_failure(why, now);
+  }
+  [[gnu::always_inline]] call_step answered(time_point now) noexcept {
+    [[maybe_unused]] const auto watched = watch_step();
+    end_attempt(attempt_.context.until.passed(now) ? verdict::timeout : verdict::ok, now);
+    end_call(now);
+    return call_step::done;
+  }
+
+  // After `wait`: it is wake_at() or later.
+  [[gnu::noinline]] call_step resume(time_point now) noexcept {
+    [[maybe_unused]] const auto watched = watch_step();
+    return try_attempt(now);
+  }
+
+  // The caller went away, during an attempt or a wait: neutral for the breaker, never a failure of the callee.
+  void cancel(time_point now) noexcept {
+    [[maybe_unused]] const auto watched = watch_step();
+    if (in_attempt_) end_attempt(verdict::cancelled, now);
+    last_ = verdict::cancelled;
+    give_up(errc::cancelled, now);
+  }
+
+  // Valid after `attempt`.
+  [[nodiscard]] const attempt& current() const noexcept { return attempt_; }
+  // Valid after `wait`.
+  [[nodiscard]] time_point wake_at() const noexcept { return wake_at_; }
+  // Valid after a `done` that no answer caused: the last error, with the attempts made and the guard that ended them.
+  [[nodiscard]] const error& failure() const noexcept {
+    HOLDFAST_ASSERT(failure_.has_value());
+    return *failure_;
+  }
+  [[nodiscard]] std::uint16_t attempts() const noexcept { return attempts_; }
+  [[nodiscard]] duration elapsed(time_point now) const noexcept { return now - begun_; }
+
+  // An operation that outlives its attempt still uses the dependency: its driver takes the room over before finish()
+  // and gives it back when the operation has really ended. Without this a hanging dependency, attempt by attempt, would
+  // take every thread and connection there is. (Where the room is for the whole call, the next attempt needs another.)
+  [[nodiscard]] bulkhead::permit detach_room() noexcept { return std::move(room_); }
+
+ private:
+  struct unwatched {};
+  auto watch_step() noexcept {
+    if constexpr (requires { observer_.watch_step(); }) {
+      return observer_.watch_step();
+    } else {
+      return unwatched{};
+    }
+  }
+
+  static constexpr bool has(presence known, const void* policy) noexcept {
+    return known == presence::present || (known == presence::asked && policy != nullptr);
+  }
+  [[nodiscard]] bool has_room() const noexcept { return has(Shape.room, guard_.room); }
+  [[nodiscard]] bool has_breaker() const noexcept { return has(Shape.breaker, guard_.breaker); }
+
+  // The order of an attempt, all of it.
+  [[gnu::always_inline]] call_step try_attempt(time_point now) noexcept {
+    if (context_.until.passed(now)) return give_up(errc::deadline_exceeded, now);
+    ++tries_;
+    if (has_room() && !room_) {
+      room_ = guard_.room->try_acquire();
+      if (!room_) return refused(errc::bulkhead_full, guard_.room_for, now);
+    }
+    if (has_breaker() && !ticket_) {
+      auto admitted = guard_.breaker->admit(now);
+      if (admitted.transition) observer_.on_transition(guard_, admitted.transition);
+      if (!admitted) return refused(admitted.refusal, guard_.breaker_for, now);
+      ticket_ = std::move(admitted.ticket);
+    }
+    if (has(Shape.attempt_rate, guard_.attempt_rate)) {
+      const rate_answer paid = guard_.attempt_rate->try_take(now, context_.cost);
+      if (!paid) return refused(paid, policy_scope::each_attempt, now);
+    }
+    entry_.keep();
+    ++attempts_;
+    in_attempt_ = true;
+    unused_tokens_ = 0;
+    // Member by member: written as a whole and copied, each piece would wait until it has been stored.
+    attempt_.number = attempts_;
+    attempt_.begun = now;
+    attempt_.context.until = guard_.attempt_timeout > duration::zero()
+                                 ? context_.until.tightened(now, guard_.attempt_timeout)
+                                 : context_.until;
+    attempt_.context.safety = context_.safety;
+    attempt_.context.is_retry = context_.is_retry || attempts_ > 1;
+    attempt_.context.cost = context_.cost;
+    attempt_.generation = ticket_.generation();
+    attempt_.probe = ticket_.is_probe();
+    return call_step::attempt;
+  }
+
+  [[gnu::always_inline]] void end_attempt(verdict kind, time_point now) noexcept {
+    in_attempt_ = false;
+    last_ = kind;
+    if (has_breaker() && guard_.breaker_for == policy_scope::each_attempt) report(kind, now, attempt_.begun);
+    if (guard_.room_for == policy_scope::each_attempt) room_ = {};
+    observer_.on_attempt(guard_, attempt_, kind, now - attempt_.begun);
+  }
+
+  // Of those that are for the whole call. A breaker that is hears what the last attempt came to.
+  [[gnu::always_inline]] void end_call(time_point now) noexcept {
+    if (has_breaker() && ticket_ && attempts_ > 0) report(last_, now, begun_);
+    abandon();
+  }
+  void report(verdict kind, time_point now, time_point begun) noexcept {
+    const auto reported = guard_.breaker->report(std::move(ticket_), kind, now, now - begun);
+    if (reported.transition) observer_.on_transition(guard_, reported.transition);
+  }
+  void abandon() noexcept {
+    ticket_ = {};
+    room_ = {};
+    entry_ = {};
+  }
+
+  [[gnu::noinline]] call_step refused(const error& why, policy_scope asked_for, time_point now) noexcept {
+    if (guard_.breaker_for == policy_scope::each_attempt) ticket_ = {};
+    if (guard_.room_for == policy_scope::each_attempt) room_ = {};
+    observer_.on_refusal(guard_, why);
+    return asked_for == policy_scope::whole_call ? give_up(why, now) : after_failure(why, now);
+  }
+
+  [[gnu::noinline]] call_step after_failure(const error& why, time_point now) noexcept {
+    if (Shape.retry == presence::absent || context_.is_retry) return give_up(why, now);
+    const auto next = should_retry(guard_.retry, why, tries_, context_.safety, now, context_.until, guard_.budget,
+                                   previous_delay_, shared_random);
+    if (!next.retry) {
+      error last = why;
+      last.stopped_by = next.why_not;
+      return give_up(last, now);
+    }
+    // More than once when it was turned away in between: that costs nothing, and what was paid before still pays.
+    unused_tokens_ += next.paid;
+    previous_delay_ = next.delay;
+    wake_at_ = now + next.delay;
+    observer_.on_retry(guard_, why, tries_, next.delay);
+    return call_step::wait;
+  }
+
+  [[gnu::noinline]] call_step give_up(error why, time_point now) noexcept {
+    return_tokens();
+    end_call(now);
+    why.attempts = attempts_;
+    failure_ = why;
+    observer_.on_give_up(guard_, *failure_);
+    return call_step::done;
+  }
+
+  // For a retry that is not made.
+  void return_tokens() noexcept {
+    if (unused_tokens_ != 0) guard_.budget->give_back(std::exchange(unused_tokens_, 0));
+  }
+
+  const guard& guard_;
+  call_context context_;
+  Observer& observer_;
+  rate_limiter::permit entry_{};  // until the first attempt begins
+  bulkhead::permit room_{};
+  circuit_breaker::permit ticket_{};
+  attempt attempt_{};
+  std::optional<error> failure_{};
+  time_point begun_{};
+  time_point wake_at_{};
+  duration previous_delay_{};
+  std::uint32_t unused_tokens_ = 0;  // paid for the retry that is waited for
+  std::uint16_t tries_ = 0;          // admissions asked for: what max_attempts bounds
+  std::uint16_t attempts_ = 0;       // operations begun
+  verdict last_{};                   // of the last attempt
+  bool in_attempt_ = false;
+};
+
+}  // namespace holdfast

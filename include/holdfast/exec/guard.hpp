@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// guard: what protects one dependency, and what one call to it inherits from its caller.
+//
+// A guard points at policies that all calls to the dependency share; it and they outlive every call. Null means: without
+// that policy. exec/pipeline.hpp makes one from a list of layers and refuses orders that make no sense;
+// exec/call_machine.hpp says in which order the policies are asked.
+//
+// Proof: unit/call_test.cpp.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
+#include "holdfast/core/error.hpp"
+#include "holdfast/core/option_error.hpp"
+#include "holdfast/core/verdict.hpp"
+#include "holdfast/policy/bulkhead.hpp"
+#include "holdfast/policy/circuit_breaker.hpp"
+#include "holdfast/policy/rate_limiter.hpp"
+#include "holdfast/policy/retry.hpp"
+#include "holdfast/policy/retry_budget.hpp"
+#include "holdfast/time/clock.hpp"
+#include "holdfast/time/deadline.hpp"
+
+namespace holdfast {
+
+// What a call inherits from its caller.
+struct call_context {
+  deadline until{};
+  // May it be carried out twice? The default is the careful answer: only what was certainly not sent is repeated.
+  idempotency safety = idempotency::unsafe;
+  // An outer layer is already repeating: this one makes a single attempt, so that layers do not multiply (3 x 3 x 3 =
+  // 27).
+  bool is_retry = false;
+  std::uint32_t cost = 1;  // permits that it takes of a rate limiter
+};
+
+// One attempt: what its operation is handed.
+struct attempt {
+  std::uint16_t number = 0;  // 1 for the first
+  time_point begun{};
+  call_context context{};  // for calls made inside it: the attempt's own deadline, and whether it is a repetition
+  // By the breaker that admitted it, for those who count what a generation of the breaker saw:
+  std::uint16_t generation = 0;
+  bool probe = false;  // one of the few that a half-open breaker lets through
+};
+
+// What a policy is asked for.
+enum class policy_scope : std::uint8_t {
+  each_attempt,  // anew for each attempt, and told of each result
+  whole_call,    // once, before the first attempt, for as long as the call lasts; what it refuses is not tried again
+};
+
+struct guard {
+  std::string_view name{};
+  duration total_timeout{};      // zero: a call may last as long as its context says
+  rate_limiter* rate = nullptr;  // charged once a call, however often it is repeated
+  bulkhead* room = nullptr;
+  circuit_breaker* breaker = nullptr;
+  rate_limiter* attempt_rate = nullptr;  // charged for each attempt
+  retry_budget* budget = nullptr;
+  retry_options retry{.max_attempts = 1};
+  duration attempt_timeout{};  // zero: an attempt may last as long as the call
+  policy_scope room_for = policy_scope::each_attempt;
+  policy_scope breaker_for = policy_scope::each_attempt;
+};
+static_assert(std::is_aggregate_v<guard>);
+
+constexpr option_error validate(const guard& g) noexcept {
+  return first_of(at_least("total_timeout", g.total_timeout.count(), 0),
+                  at_least("attempt_timeout", g.attempt_timeout.count(), 0), validate(g.retry));
+}
+
+// Hears what happens to a call, to count and log it. One of your own has these members, noexcept; they are called on the
+// call's own thread between policies, never inside one.
+// It may have one more, watch_step(): what that returns lives as long as one step of the machine runs, with its
+// policies and what the observer does in it, for those who trace or measure what a step costs.
+struct no_observer {
+  static void on_attempt(const guard&, const attempt&, verdict, duration) noexcept {}    // an attempt has ended
+  static void on_refusal(const guard&, const error&) noexcept {}                         // turned away before the call
+  static void on_transition(const guard&, const breaker_transition&) noexcept {}         // this call moved the breaker
+  static void on_retry(const guard&, const error&, std::uint16_t, duration) noexcept {}  // will try again after so long
+  static void on_give_up(const guard&, const error&) noexcept {}  // the call ends with this error
+};
+
+}  // namespace holdfast

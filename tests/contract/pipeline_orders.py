@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Pipelines that must not compile, each for the reason that it must give, and one beside them that does.
+
+    pipeline_orders.py INCLUDE_DIR COMPILER...
+"""
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+SOURCE = """#include "holdfast/exec/pipeline.hpp"
+using namespace holdfast;
+using namespace std::chrono_literals;
+outcome<int> answer(const error&, const call_context&);
+void compose(rate_limiter& door, rate_limiter& pace, bulkhead& room, circuit_breaker& judge, retry_budget& budget) {{
+{pipelines}}}
+"""
+FALLBACK = 'with::fallback(with::tier("y", answer))'
+RETRY = "with::retry({}, budget, with::idempotent)"
+DEADLINE, RATE, ROOM, BREAKER = "with::deadline(1s)", "with::rate(door)", "with::bulkhead(room)", "with::breaker(judge)"
+TIMEOUT, WHOLE, PACE = "with::attempt_timeout(1s)", "with::breaker(judge, with::whole_call)", "with::rate(pace)"
+
+GOOD = [
+    [FALLBACK, DEADLINE, RATE, ROOM, RETRY, BREAKER, PACE, TIMEOUT],
+    [ROOM, WHOLE, RETRY, PACE, TIMEOUT],
+    [DEADLINE, RETRY, ROOM, BREAKER, PACE],
+    ["with::retry({.max_attempts = 3}, with::no_budget)"],
+]
+# Layers, and a part of what the compiler says.
+BAD = [
+    ([RETRY, RETRY], "a layer stands twice"),
+    ([DEADLINE, FALLBACK], "with::fallback comes first"),
+    ([RETRY, DEADLINE], "with::deadline comes before all but"),
+    ([ROOM, RATE, RETRY], "with::rate comes before with::bulkhead"),
+    ([RETRY, PACE, BREAKER], "with::rate comes after with::breaker"),
+    ([BREAKER, RETRY], "with::breaker comes after with::retry"),
+    ([RETRY, WHOLE], "with::whole_call comes before with::retry"),
+    ([BREAKER, ROOM], "with::bulkhead comes before with::breaker"),
+    ([TIMEOUT, RETRY], "with::attempt_timeout comes last"),
+    # Whoever wants retries without a budget says so.
+    (["with::retry({.max_attempts = 3})"], "with::retry"),
+]
+
+
+def main():
+    include, compiler = sys.argv[1], sys.argv[2:]
+
+    def errors_of(pipelines):
+        lines = "".join(f'  [[maybe_unused]] const pipeline p{n}("x", {", ".join(layers)});\n'
+                        for n, layers in enumerate(pipelines))
+        with tempfile.TemporaryDirectory(prefix="holdfast-orders-") as folder:
+            source = Path(folder, "pipelines.cpp")
+            source.write_text(SOURCE.format(pipelines=lines))
+            made = subprocess.run([*compiler, "-std=c++20", "-fsyntax-only", f"-I{include}", source], timeout=300,
+                                  capture_output=True, text=True, check=False)
+        return made.returncode, made.stderr
+
+    wrong = []
+    status, errors = errors_of(GOOD)
+    if status != 0:
+        wrong.append(f"pipelines that are right do not compile:\n{errors}")
+    _, errors = errors_of([layers for layers, _ in BAD])
+    reasons = [line for line in errors.split("\n") if "error:" in line]
+    for layers, reason in BAD:
+        if not any(reason in line for line in reasons):
+            wrong.append(f"[{', '.join(layers)}] is not refused with '{reason}'")
+    refused = sum("static assertion failed" in line or "static_assert failed" in line for line in reasons)
+    if refused != len(BAD) - 1:
+        wrong.append(f"{refused} static assertions failed, not one for each of {len(BAD) - 1} orders:\n{errors}")
+    print("\n".join(wrong) or f"{len(GOOD)} pipelines compile, and {len(BAD)} do not, each for its reason")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
