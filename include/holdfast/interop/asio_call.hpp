@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// asio_call: drives a guarded call (exec/call.hpp) with coroutines on Boost.Asio; no thread waits, for an attempt or
+// asio_call: drives a guarded call (exec/call_machine.hpp) with coroutines on Boost.Asio; no thread waits, for an attempt or
 // for a retry.
 //
 //   operation    caller                  progress    allocates               note
