@@ -62,14 +62,14 @@ void there_and_over(unsigned producers, unsigned consumers, unsigned sleeping_th
     for (unsigned i = 0; i < count; ++i) spawn(loop, begin(loop, i), ended[i]);
     for (mark& one : ended) loop.run_until([&one] { return one.was_run(); });
   };
-  std::vector<std::thread> threads;
-  threads.emplace_back([&] {
+  std::thread pushes([&] {
     in_a_loop(loops[0], producers, [&](run_loop& loop, unsigned i) {
       return push_range(*queue, loop, i * each + 1, (i + 1) * each + 1, pushing);
     });
   });
-  threads.emplace_back(
+  std::thread pops(
       [&] { in_a_loop(loops[1], consumers, [&](run_loop& loop, unsigned) { return pop_all(*queue, loop, out); }); });
+  std::vector<std::thread> threads;
   for (unsigned i = 0; i < sleeping_threads; ++i) {
     threads.emplace_back([&] {
       if constexpr (requires(std::uint64_t & item) { queue->wait_pop(item, deadline::never()); }) {
@@ -78,6 +78,8 @@ void there_and_over(unsigned producers, unsigned consumers, unsigned sleeping_th
     });
   }
   for (std::thread& one : threads) one.join();
+  pushes.join();
+  pops.join();
   const std::uint64_t items = producers * each;
   CHECK(out.count.load(mo::relaxed) == items);
   CHECK(out.sum.load(mo::relaxed) == items * (items + 1) / 2);

@@ -76,7 +76,7 @@ class call_machine {
   [[gnu::always_inline]] call_step start(time_point now) noexcept {
     [[maybe_unused]] const auto watched = watch_step();
     begun_ = now;
-    if (guard_.total_timeout > duration::zero()) context_.until = context_.until.tightened(now, guard_.total_timeout);
+    context_.until = guard_.until(now, context_);
     if (has(Shape.budget, guard_.budget) && !context_.is_retry) guard_.budget->on_first_attempt(now);
     if (has(Shape.rate, guard_.rate) && !context_.until.passed(now)) {
       auto admitted = guard_.rate->admit(now, context_.cost);

@@ -64,6 +64,11 @@ struct guard {
   duration attempt_timeout{};  // zero: an attempt may last as long as the call
   policy_scope room_for = policy_scope::each_attempt;
   policy_scope breaker_for = policy_scope::each_attempt;
+
+  // The end of a call that begins now.
+  [[nodiscard]] constexpr deadline until(time_point now, const call_context& context) const noexcept {
+    return total_timeout > duration::zero() ? context.until.tightened(now, total_timeout) : context.until;
+  }
 };
 static_assert(std::is_aggregate_v<guard>);
 

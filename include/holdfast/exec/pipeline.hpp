@@ -27,6 +27,8 @@
 // With with::fallback it returns served<T>: who answered, how old that is, and why the first did not. A tier is a callable
 // (const error& why, const call_context&) to outcome<T>, or to aged<T>, which says how old it is.
 //
+// Coroutines call it by exec/co_pipeline.hpp, those of Boost.Asio by its guard and interop/asio_call.hpp.
+//
 // Policies are referred to and outlive the pipeline; it is a value without state of its own. All calls share it.
 //
 // Sources: the order is that of Polly's standard handler (limiter, total timeout, retry, breaker, attempt timeout) but for the
@@ -106,14 +108,27 @@ class pipeline {
     if constexpr (!falls_back) {
       return run_from<shape>(begun, guard_, context, clock, op, wait, observer);
     } else {
-      using result = std::invoke_result_t<Op&, const attempt&>;
-      using answer = served<typename result::value_type>;
-      // The tiers have what is left of the same time.
-      if (guard_.total_timeout > duration::zero()) context.until = context.until.tightened(begun, guard_.total_timeout);
-      result first = run_from<shape>(begun, guard_, context, clock, op, wait, observer);
-      if (first.ok()) return answer{std::move(first), 0, guard_.name};
-      return by_a_tier<answer>(first.error(), context, clock);
+      context.until = guard_.until(begun, context);  // the tiers have what is left of the same time
+      auto first = run_from<shape>(begun, guard_, context, clock, op, wait, observer);
+      return first.ok() ? answered(std::move(first)) : after_failure(std::move(first), context, clock);
     }
+  }
+
+  template <class T>
+  [[nodiscard]] served<T> answered(outcome<T> by_itself) const noexcept {
+    return {std::move(by_itself), 0, guard_.name, {}, {}};
+  }
+  // For drivers: the answer to a call that the tiers know nothing of yet. The context's deadline is that of the whole call.
+  template <class T, clock_source Clock>
+  [[gnu::noinline]] served<T> after_failure(outcome<T> failed, const call_context& context,
+                                            const Clock& clock) const requires falls_back {
+    fallback_walk walk(plan_, clock.now(), context.until);
+    for (error why = failed.error(); walk.has_tier() && walk.failed(why, clock.now());) {
+      aged<T> answer = tiers().template ask<T>(walk.tier(), why, context);
+      if (answer.result.ok()) return walk.template answered<T>(std::move(answer.result), answer.age);
+      why = answer.result.error();
+    }
+    return walk.template exhausted<T>();
   }
 
   // For drivers that are handed a guard. What with::retry says of the operations is in judge(), what with::fallback does is
@@ -129,18 +144,6 @@ class pipeline {
     return made;
   }
   constexpr const auto& tiers() const noexcept { return std::get<0>(layers_); }
-
-  template <class Served, class Clock>
-  [[gnu::noinline]] Served by_a_tier(const error& first, const call_context& context, const Clock& clock) const {
-    using value = typename decltype(Served::result)::value_type;
-    fallback_walk walk(plan_, clock.now(), context.until);
-    for (error why = first; walk.has_tier() && walk.failed(why, clock.now());) {
-      aged<value> answer = tiers().template ask<value>(walk.tier(), why, context);
-      if (answer.result.ok()) return walk.template answered<value>(std::move(answer.result), answer.age);
-      why = answer.result.error();
-    }
-    return walk.template exhausted<value>();
-  }
 
   guard guard_;
   std::tuple<Layers...> layers_;

@@ -4,7 +4,8 @@
 //   operation        caller             progress   allocates     note
 //   co_await task    one coroutine,     as its     never         begins it on the caller's thread; what it returns, or its
 //                    once               body                     exception, comes out
-//   calling it       anyone             -          its frame     the compiler may put it into the caller's frame
+//   calling it       anyone             -          its frame     the compiler may put it into the caller's frame; where
+//                                                                exec/frame_arena.hpp says, if its Frame is an arena_frame
 //   run(loop, task)  the loop's thread  blocking   never         drives the loop until it has ended; what it returns
 //   spawn(where,     any thread         as post    a frame       begins it on the executor, and posts `ended` there when it has
 //     task, ended)                                               ended; both outlive it
@@ -36,8 +37,13 @@
 
 namespace holdfast {
 
+// Where a coroutine's frame comes from: a base of its promise. This one leaves it to the compiler, and to operator new.
+struct heap_frame {};
+
+template <class T, class Frame>
+class basic_task;
 template <class T = void>
-class task;
+using task = basic_task<T, heap_frame>;
 template <executor Where>
 class task_root;
 
@@ -78,10 +84,10 @@ class task_promise_base {
   std::exception_ptr thrown_;
 };
 
-template <class T>
-class task_promise : public task_promise_base {
+template <class T, class Frame>
+class task_promise : public task_promise_base, public Frame {
  public:
-  task<T> get_return_object() noexcept;
+  basic_task<T, Frame> get_return_object() noexcept;
   template <class U = T>
     requires std::constructible_from<T, U>
   void return_value(U&& value) noexcept(std::is_nothrow_constructible_v<T, U>) {
@@ -95,25 +101,25 @@ class task_promise : public task_promise_base {
  private:
   std::optional<T> value_;
 };
-template <>
-class task_promise<void> : public task_promise_base {
+template <class Frame>
+class task_promise<void, Frame> : public task_promise_base, public Frame {
  public:
-  task<void> get_return_object() noexcept;
+  basic_task<void, Frame> get_return_object() noexcept;
   static void return_void() noexcept {}
   void take() const { rethrow(); }
 };
 
-template <class T>
-class [[nodiscard]] task {
+template <class T, class Frame>
+class [[nodiscard]] basic_task {
  public:
-  using promise_type = task_promise<T>;
+  using promise_type = task_promise<T, Frame>;
 
-  task(task&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
-  task& operator=(task&& other) noexcept {
+  basic_task(basic_task&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
+  basic_task& operator=(basic_task&& other) noexcept {
     std::swap(frame_, other.frame_);
     return *this;
   }
-  ~task() {
+  ~basic_task() {
     if (frame_) frame_.destroy();
   }
 
@@ -125,9 +131,9 @@ class [[nodiscard]] task {
   }
 
  private:
-  friend task_promise<T>;
-  template <class U>
-  friend U run(run_loop& loop, task<U> what);
+  friend promise_type;
+  template <class U, class F>
+  friend U run(run_loop& loop, basic_task<U, F> what);
 
   struct beginning {
     std::coroutine_handle<promise_type> frame;
@@ -138,25 +144,26 @@ class [[nodiscard]] task {
     }
     static void await_resume() noexcept {}
   };
-  template <class U>
-  friend task_root<run_loop> task_root_that_keeps(run_loop&, runnable&, task<U>& what);
+  template <class U, class F>
+  friend task_root<run_loop> task_root_that_keeps(run_loop&, runnable&, basic_task<U, F>& what);
   // Leaves its result where it is.
   beginning begin_and_keep() noexcept {
     HOLDFAST_ASSERT(frame_);  // it has been moved away
     return {frame_};
   }
 
-  explicit task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
+  explicit basic_task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
 
   std::coroutine_handle<promise_type> frame_;
 };
 
-template <class T>
-task<T> task_promise<T>::get_return_object() noexcept {
-  return task<T>(std::coroutine_handle<task_promise>::from_promise(*this));
+template <class T, class Frame>
+basic_task<T, Frame> task_promise<T, Frame>::get_return_object() noexcept {
+  return basic_task<T, Frame>(std::coroutine_handle<task_promise>::from_promise(*this));
 }
-inline task<void> task_promise<void>::get_return_object() noexcept {
-  return task<void>(std::coroutine_handle<task_promise>::from_promise(*this));
+template <class Frame>
+basic_task<void, Frame> task_promise<void, Frame>::get_return_object() noexcept {
+  return basic_task<void, Frame>(std::coroutine_handle<task_promise>::from_promise(*this));
 }
 
 // A coroutine that nobody awaits: it begins where it is posted; in the end it is gone, and `ended` is posted there.
@@ -208,8 +215,8 @@ template <executor Where>
 task_root<Where> task_root_of(Where& /*where*/, runnable& /*ended*/, task<void> what) {
   co_await std::move(what);  // NOLINT(bugprone-use-after-move): clang-tidy 14 sees the operand of co_await twice
 }
-template <class T>
-task_root<run_loop> task_root_that_keeps(run_loop& /*where*/, runnable& /*ended*/, task<T>& what) {
+template <class T, class Frame>
+task_root<run_loop> task_root_that_keeps(run_loop& /*where*/, runnable& /*ended*/, basic_task<T, Frame>& what) {
   co_await what.begin_and_keep();
 }
 
@@ -220,8 +227,8 @@ void spawn(Where& where, task<void> what, runnable& ended) {
 }
 
 // Runs the loop until it has ended; what it returns.
-template <class T>
-T run(run_loop& loop, task<T> what) {
+template <class T, class Frame>
+T run(run_loop& loop, basic_task<T, Frame> what) {
   mark ended;
   task_root_that_keeps(loop, ended, what).post();
   loop.run_until([&ended] { return ended.was_run(); });

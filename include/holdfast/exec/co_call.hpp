@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// co_call: one guarded call of a coroutine: its attempts are awaited, and in the waits between them no thread is.
+//
+//   operation                                  caller            progress   allocates          note
+//   co_await co_call(room, guard, context,     a coroutine, on   as `op`    its frame, where   begins on the caller's thread
+//                    loop, op, stop)           any thread                   `room` is full
+//
+// In short: a coroutine on any thread | as the operation | its frame, where its arena is full | as `exec/call`
+//
+//   task<> serve(run_loop& loop) {
+//     frame_arena<> room;
+//     const outcome<row> got =
+//         co_await co_call(room, rows, {}, loop, [&](const attempt& a) { return query(id, a.context.until); });
+//
+// For a pipeline in the guard's place there is exec/co_pipeline.hpp. `op(const attempt&)` returns anything that can be awaited
+// for an outcome<T>. It keeps to its attempt's deadline itself, as in run(): a frame that somebody is still to resume cannot be
+// left. `stop` ends a wait between attempts at once; an attempt is expected to look at it, too, and one that then fails ends the
+// call as cancelled, which no breaker counts.
+//
+// Any coroutine type may await it that takes awaitables of others. The call goes on where its operation resumed it; after a wait
+// that is the loop. What `op` throws comes out of co_await, and the permits go back as abandoned. Guard and policies outlive
+// the call; op, clock and observer are copied into its frame, which lies in `room` (exec/frame_arena.hpp).
+//
+// Proof: unit/co_call_test.cpp, alloc/co_call_alloc_test.cpp, stress/co_call_stress.cpp.
+#pragma once
+
+#include <coroutine>
+#include <stop_token>
+#include <type_traits>
+#include <utility>
+
+#include "holdfast/core/outcome.hpp"
+#include "holdfast/exec/call_machine.hpp"
+#include "holdfast/exec/co_sleep.hpp"
+#include "holdfast/exec/frame_arena.hpp"
+#include "holdfast/exec/guard.hpp"
+#include "holdfast/exec/task.hpp"
+#include "holdfast/time/clock.hpp"
+
+namespace holdfast {
+
+// What awaits an awaitable of type A.
+template <class A>
+decltype(auto) awaiter_of(A&& awaitable) {
+  if constexpr (requires { std::forward<A>(awaitable).operator co_await(); }) {
+    return std::forward<A>(awaitable).operator co_await();
+  } else if constexpr (requires { operator co_await(std::forward<A>(awaitable)); }) {
+    return operator co_await(std::forward<A>(awaitable));
+  } else {
+    return std::forward<A>(awaitable);
+  }
+}
+template <class A>
+using await_result = std::remove_cvref_t<decltype(awaiter_of(std::declval<A>()).await_resume())>;
+
+template <call_shape Shape = call_shape{}, class Op, timed_executor Loop, clock_source Clock = steady_clock,
+          class Observer = no_observer>
+auto co_call(arena& /*of its frame*/, const guard& protects, call_context context, Loop& loop, Op op,
+             std::stop_token stop = {}, Clock clock = {}, Observer observer = {})
+    -> basic_task<await_result<std::invoke_result_t<Op&, const attempt&>>, arena_frame> {
+  using result = await_result<std::invoke_result_t<Op&, const attempt&>>;
+  call_machine<Observer, Shape> machine(protects, context, observer);
+  auto step = machine.start(clock.now());
+  while (step != call_step::done) {
+    if (step == call_step::attempt) {
+      result answer = co_await op(machine.current());
+      if (answer.ok()) {
+        machine.answered(clock.now());
+        co_return answer;
+      }
+      if (stop.stop_requested()) {
+        machine.cancel(clock.now());
+        break;
+      }
+      step = machine.finish(answer.kind(), answer.error(), clock.now());
+    } else if (co_await co_sleep(loop, machine.wake_at(), stop)) {
+      step = machine.resume(clock.now());
+    } else {
+      machine.cancel(clock.now());
+      break;
+    }
+  }
+  co_return machine.failure();
+}
+
+}  // namespace holdfast

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// co_pipeline: a pipeline called by a coroutine.
+//
+//   operation                               caller                  progress   allocates
+//   co_await co_call(room, pipe, context,   a coroutine, on any     as `op`    its frames, where `room` is full
+//                    loop, op, stop)        thread
+//
+// In short: a coroutine on any thread | as the operation | its frames, where its arena is full | as `exec/pipeline`
+//
+// As exec/co_call.hpp, with the pipeline's own knowledge of what is there. With with::fallback it returns served<T>; its tiers are
+// callables that do not wait, as in a call that blocks. The pipeline outlives the call.
+//
+// Proof: unit/co_call_test.cpp, alloc/co_call_alloc_test.cpp.
+#pragma once
+
+#include <stop_token>
+#include <type_traits>
+#include <utility>
+
+#include "holdfast/exec/co_call.hpp"
+#include "holdfast/exec/co_sleep.hpp"
+#include "holdfast/exec/frame_arena.hpp"
+#include "holdfast/exec/pipeline.hpp"
+#include "holdfast/exec/task.hpp"
+#include "holdfast/time/clock.hpp"
+
+namespace holdfast {
+
+template <class... Layers, class Op, timed_executor Loop, clock_source Clock = steady_clock,
+          class Observer = no_observer>
+  requires(!pipeline<Layers...>::falls_back)
+auto co_call(arena& room, const pipeline<Layers...>& pipe, call_context context, Loop& loop, Op op,
+             std::stop_token stop = {}, Clock clock = {}, Observer observer = {}) {
+  pipe.judge(context);
+  return co_call<pipeline<Layers...>::shape>(room, pipe.protects(), context, loop, std::move(op), std::move(stop),
+                                             std::move(clock), std::move(observer));
+}
+
+template <class... Layers, class Op, timed_executor Loop, clock_source Clock = steady_clock,
+          class Observer = no_observer>
+requires pipeline<Layers...>::falls_back auto co_call(arena& room, const pipeline<Layers...>& pipe,
+                                                      call_context context, Loop& loop, Op op,
+                                                      std::stop_token stop = {}, Clock clock = {},
+                                                      Observer observer = {})
+    -> basic_task<served<typename await_result<std::invoke_result_t<Op&, const attempt&>>::value_type>, arena_frame> {
+  pipe.judge(context);
+  context.until = pipe.protects().until(clock.now(), context);
+  auto first = co_await co_call<pipeline<Layers...>::shape>(room, pipe.protects(), context, loop, std::move(op),
+                                                            std::move(stop), clock, std::move(observer));
+  if (first.ok()) co_return pipe.answered(std::move(first));
+  co_return pipe.after_failure(std::move(first), context, clock);
+}
+
+}  // namespace holdfast

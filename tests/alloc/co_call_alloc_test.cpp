@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// A coroutine's call allocates nothing, answered, repeated after a wait, refused, stopped or answered by a tier: its frames lie
+// in the arena of the one that awaits it.
+#include <cstdint>
+#include <stop_token>
+
+#include "holdfast/core/error_domain.hpp"
+#include "holdfast/exec/co_pipeline.hpp"
+#include "holdfast/exec/run_loop.hpp"
+#include "holdfast/exec/task.hpp"
+
+#include "support/catch.hpp"
+#include "support/no_alloc.hpp"
+
+using namespace holdfast;
+using namespace std::chrono_literals;
+using test_support::allocations_in;
+
+namespace {
+
+struct test_clock {
+  const manual_clock* of;
+  [[nodiscard]] time_point now() const noexcept { return of->now(); }
+};
+
+struct tally {
+  int calls = 0;
+  int answered = 0;
+  int by_tier = 0;
+  int refused = 0;
+  std::uint64_t spilled = 0;
+};
+
+// An operation's own coroutine can lie in an arena, too.
+basic_task<outcome<int>, arena_frame> ask(arena& /*room*/, run_loop& loop, time_point until, bool outage) {
+  static_cast<void>(co_await co_sleep(loop, until));
+  if (outage) co_return make_error(http_error(503));
+  co_return 2;
+}
+
+task<> many_calls(run_loop& loop, manual_clock& clock, std::stop_token stopped, tally& seen) {
+  frame_arena<2048> room;
+  frame_arena<512> inner;
+  bulkhead places({.limit = 1});
+  circuit_breaker judge({.consecutive_failures = 4, .probes = 1, .open_base = 5ms, .open_max = 10ms});
+  retry_budget budget({.ratio_permille = 200, .min_per_second = 10, .burst = 20});
+  const pipeline pipe("orders",
+                      with::fallback(with::tier("cache",
+                                                [&](const error& why, const call_context&) -> aged<int> {
+                                                  seen.refused += why.kind == verdict::rejected ? 1 : 0;
+                                                  ++seen.by_tier;
+                                                  return {1, 10s};
+                                                })),
+                      with::deadline(30ms), with::bulkhead(places),
+                      with::retry({.max_attempts = 3, .backoff = {.base = 1ms, .cap = 4ms}}, budget, with::idempotent),
+                      with::breaker(judge), with::attempt_timeout(5ms));
+  for (int i = 0; i < 3'000; ++i) {
+    const bool outage = i / 100 % 2 == 1;
+    const std::stop_token stops = i % 37 == 0 ? stopped : std::stop_token{};
+    const auto op = [&](const attempt&) { return ask(inner, loop, clock.now() + 100us, outage); };
+    const auto got = co_await co_call(room, pipe, {}, loop, op, stops, test_clock{&clock});
+    ++seen.calls;
+    seen.answered += got.ok() && !got.degraded() ? 1 : 0;
+    static_cast<void>(co_await co_sleep(loop, clock.now() + 200us));
+  }
+  seen.spilled = room.spilled() + inner.spilled();
+}
+
+}  // namespace
+
+TEST_CASE("a coroutine's calls allocate nothing, however they end", "[alloc][co_call]") {
+  manual_clock clock;
+  run_loop loop;
+  tally seen;
+  mark ended;
+  std::stop_source stop;
+  stop.request_stop();
+  spawn(loop, many_calls(loop, clock, stop.get_token(), seen), ended);
+  CHECK(allocations_in([&] {
+          for (int most = 500'000; !ended.was_run() && most != 0; --most) {
+            while (loop.run_ready() + loop.run_due(clock.now()) != 0) {
+            }
+            clock.advance(100us);
+          }
+        }) == 0);
+  REQUIRE(ended.was_run());
+  CHECK(seen.calls == 3'000);
+  CHECK(seen.spilled == 0);
+  CHECK(seen.answered > 1'000);
+  CHECK(seen.by_tier > 500);
+  CHECK(seen.refused > 300);
+}

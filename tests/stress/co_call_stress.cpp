@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+// Coroutines that call and sleep on loops of their own, operations that resume them on another thread, and a thread that asks
+// them to stop at any moment: each call ends once, and all that it held comes back.
+#include <array>
+#include <coroutine>
+#include <cstdint>
+#include <memory>
+#include <stop_token>
+#include <thread>
+#include <vector>
+
+#include "holdfast/core/atomic.hpp"
+#include "holdfast/core/random.hpp"
+#include "holdfast/exec/co_pipeline.hpp"
+#include "holdfast/exec/run_loop.hpp"
+#include "holdfast/exec/task.hpp"
+
+#include "support/catch.hpp"
+
+namespace {
+
+using namespace holdfast;
+using namespace std::chrono_literals;
+
+// Goes on as what the loop runs next, on its thread.
+class on_thread_of : runnable {
+ public:
+  explicit on_thread_of(run_loop& loop) noexcept : runnable(resumes), loop_(loop) {}
+  static bool await_ready() noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> caller) noexcept {
+    caller_ = caller;
+    loop_.post(*this);
+  }
+  static void await_resume() noexcept {}
+
+ private:
+  static void resumes(runnable& self) noexcept { static_cast<on_thread_of&>(self).caller_.resume(); }
+  run_loop& loop_;
+  std::coroutine_handle<> caller_;
+};
+
+struct policies {
+  bulkhead room{bulkhead_options{.limit = 3}};
+  circuit_breaker judge{circuit_breaker_options{.consecutive_failures = 20, .open_base = 1ms, .open_max = 2ms}};
+  retry_budget budget{retry_budget_options{.ratio_permille = 1000, .burst = 1000}};
+};
+
+struct ends {
+  std::uint64_t answered = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t cancelled = 0;
+  std::uint64_t refused = 0;
+};
+
+task<outcome<int>> ask(run_loop& elsewhere, std::uint64_t bits) {
+  if (bits % 2 == 0) co_await on_thread_of(elsewhere);
+  if (bits % 3 == 0) co_return errc::attempt_timeout;
+  co_return 1;
+}
+
+task<> caller(policies& with_all, run_loop& mine, run_loop& elsewhere, std::stop_token stop, std::uint64_t seed,
+              int calls, ends& seen) {
+  frame_arena<2048> room;
+  splitmix64 bits(seed);
+  const pipeline pipe(
+      "x", with::retry({.max_attempts = 4, .backoff = {.base = 20us, .cap = 100us}}, with_all.budget, with::idempotent),
+      with::bulkhead(with_all.room), with::breaker(with_all.judge));
+  for (int i = 0; i < calls; ++i) {
+    const outcome<int> got = co_await co_call(
+        room, pipe, {}, mine, [&](const attempt&) { return ask(elsewhere, bits()); }, stop);
+    if (got.ok()) {
+      ++seen.answered;
+    } else if (got.error().code == errc::cancelled) {
+      ++seen.cancelled;
+    } else if (got.error().kind == verdict::rejected) {
+      ++seen.refused;
+    } else {
+      ++seen.failed;
+    }
+    static_cast<void>(co_await co_sleep(mine, steady_clock::now() + 1us, stop));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("calls of coroutines on two loops end once each, stopped at any moment or not", "[stress][co_call]") {
+  constexpr int calls = 60;
+  constexpr std::size_t callers = 4;
+  for (std::uint64_t round = 0; round < 30; ++round) {
+    const auto shared = std::make_unique<policies>();
+    std::array<run_loop, 2> loops;
+    std::array<ends, 2 * callers> seen{};
+    std::stop_source stop;
+    std::array<std::array<mark, callers>, 2> ended;
+    atomic<std::size_t> running{2 * callers};
+    const auto on_loop = [&](std::size_t which) {
+      run_loop& mine = loops[which];
+      for (std::size_t i = 0; i < callers; ++i) {
+        spawn(mine,
+              caller(*shared, mine, loops[1 - which], i % 2 == 0 ? stop.get_token() : std::stop_token{},
+                     round * 16 + which * 8 + i, calls, seen[which * callers + i]),
+              ended[which][i]);
+      }
+      for (const mark& one : ended[which]) {
+        mine.run_until([&one] { return one.was_run(); });
+        // [1] acq_rel, pairs with [1]: the last one lets both go
+        if (running.fetch_sub(1, mo::acq_rel) == 1) {
+          for (run_loop& each : loops) each.stop();
+        }
+      }
+      mine.run();  // those of the other loop come here for their answers
+    };
+    std::thread other(on_loop, 1);
+    std::thread stopper([&] {
+      std::this_thread::sleep_for(std::chrono::microseconds(100 * (round % 20)));
+      stop.request_stop();
+    });
+    on_loop(0);
+    other.join();
+    stopper.join();
+    std::uint64_t all = 0;
+    for (const ends& one : seen) all += one.answered + one.failed + one.cancelled + one.refused;
+    CHECK(all == 2 * callers * calls);
+    CHECK(shared->room.in_flight() == 0);
+  }
+}
