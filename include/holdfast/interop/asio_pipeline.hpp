@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// asio_pipeline: pipelines on Boost.Asio, and calls that end in any of its completion tokens.
+//
+//   operation                            caller            progress   allocates              note
+//   co_await async_call(pipe, context,   a coroutine on    as `op`    as interop/asio_call   outcome<T>; served<T> where it
+//                       op)              a strand                                            falls back
+//   async_call(executor, callee,         any thread        as `op`    as above, and one      callee: a guard or a pipeline
+//              context, op, token)                                    frame more
+//
+// In short: a coroutine on a strand; with a token any thread | as the operation | as `interop/asio_call` | as `exec/pipeline`
+//
+//   async_call(strand, orders, context, fetch, [](outcome<order> got) { ... });            // a callback
+//   outcome<order> got = co_await async_call(strand, orders, context, fetch, use_awaitable);
+//   auto later = async_call(strand, orders, context, fetch, deferred);                     // begins when it is called
+//
+// The call runs on `executor`, a strand or an io_context run by one thread, and completes on the handler's own. Its
+// cancellation slot ends the call with errc::cancelled, which no breaker counts, for terminal and partial cancellation; a call
+// that has begun cannot promise to have had no effect, so total is not heard. Guards and pipelines outlive the call.
+//
+// Proof: tests/unit/asio_pipeline_test.cpp.
+#pragma once
+
+#include <exception>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include "holdfast/exec/catch_errors.hpp"
+#include "holdfast/exec/pipeline.hpp"
+#include "holdfast/interop/asio_call.hpp"
+#include "holdfast/interop/boost_error.hpp"
+
+namespace holdfast {
+
+template <class... Layers, class Op, class Observer = no_observer>
+  requires(!pipeline<Layers...>::falls_back)
+auto async_call(const pipeline<Layers...>& pipe, call_context context, Op op, Observer observer = {}) {
+  pipe.judge(context);
+  return async_call(pipe.protects(), context, std::move(op), std::move(observer));
+}
+
+template <class... Layers, class Op, class Observer = no_observer>
+requires pipeline<Layers...>::falls_back auto async_call(const pipeline<Layers...>& pipe, call_context context, Op op,
+                                                         Observer observer = {})
+    -> boost::asio::awaitable<served<typename std::invoke_result_t<Op&, const attempt&>::value_type::value_type>> {
+  pipe.judge(context);
+  context.until = pipe.protects().until(steady_clock::now(), context);
+  auto first = co_await async_call(pipe.protects(), context, std::move(op), std::move(observer));
+  if (first.ok()) co_return pipe.answered(std::move(first));
+  co_return pipe.after_failure(std::move(first), context, steady_clock{});
+}
+
+// What a spawned call leaves, which Asio wants to be able to leave empty.
+template <class Result>
+boost::asio::awaitable<std::optional<Result>> spawned_call(boost::asio::awaitable<Result> call) {
+  co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::enable_partial_cancellation());
+  co_return co_await std::move(call);
+}
+template <class Result>
+Result result_or_thrown(const std::exception_ptr& thrown, std::optional<Result>&& left) noexcept {
+  if (left.has_value()) return std::move(*left);
+  try {
+    std::rethrow_exception(thrown);
+  } catch (...) {
+    return Result{error_of_current_exception(boost_translator{})};
+  }
+}
+
+template <class Callee, class Op, class Token, class Observer = no_observer>
+auto async_call(const boost::asio::any_io_executor& executor, const Callee& callee, const call_context& context, Op op,
+                Token&& token, Observer observer = {}) {
+  namespace asio = boost::asio;
+  using result = typename decltype(async_call(callee, context, std::move(op), std::move(observer)))::value_type;
+  const auto begin = [](auto handler, const asio::any_io_executor& where, const Callee* whom,
+                        const call_context& inherits, Op asked, Observer hears) {
+    const auto slot = asio::get_associated_cancellation_slot(handler);
+    const auto completes_on = asio::get_associated_executor(handler, where);
+    auto done = [handler = std::move(handler)](const std::exception_ptr& thrown, std::optional<result> left) mutable {
+      std::move(handler)(result_or_thrown(thrown, std::move(left)));
+    };
+    asio::co_spawn(where, spawned_call(async_call(*whom, inherits, std::move(asked), std::move(hears))),
+                   asio::bind_executor(completes_on, asio::bind_cancellation_slot(slot, std::move(done))));
+  };
+  return asio::async_initiate<Token, void(result)>(begin, token, executor, &callee, context, std::move(op),
+                                                   std::move(observer));
+}
+
+}  // namespace holdfast
