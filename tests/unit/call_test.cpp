@@ -354,6 +354,28 @@ TEST_CASE("R1 whatever happens to calls, the budget pays for the retries that ar
   CHECK(all_returned > 100);
 }
 
+TEST_CASE("a machine that is handed a generator draws its waits from it, so that a seed repeats them", "[call]") {
+  const guard g{.retry = {.max_attempts = 20, .backoff = {.base = 1s}}};
+  no_observer nobody;
+  const auto waits_of = [&](std::uint64_t seed) {
+    std::vector<duration> waits;
+    call_machine machine(g, repeatable, nobody, splitmix64(seed));
+    auto step = machine.start(some_time);
+    while (step == call_step::attempt) {
+      step = machine.finish(reset.kind, reset, some_time);
+      if (step != call_step::wait) break;
+      waits.push_back(machine.wake_at() - some_time);
+      step = machine.resume(some_time);
+    }
+    return waits;
+  };
+  CHECK(waits_of(1).size() == 19);
+  CHECK(waits_of(1) == waits_of(1));
+  CHECK(waits_of(1) != waits_of(2));
+  // Who is handed none carries nothing for it.
+  static_assert(sizeof(call_machine<no_observer>) < sizeof(call_machine<no_observer, call_shape{}, splitmix64>));
+}
+
 TEST_CASE("a callee that wants no further attempt gets none", "[call]") {
   bench_of_test t;
   retry_budget budget(still);

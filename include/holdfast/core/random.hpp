@@ -5,6 +5,7 @@
 //   splitmix64::operator()       wait-free    one thread   never
 //   shared_splitmix64::operator()  wait-free  any thread   never
 //   shared_random                wait-free    any thread   never
+//   shared_random_bits           wait-free    any thread   never
 //   seed_shared_random           wait-free    any thread   never
 //
 // Sixty-four bits of state, every seed is good, equal seeds give equal sequences: a run is repeated by its seed. The
@@ -74,6 +75,10 @@ class shared_splitmix64 {
 std::uint64_t shared_random() noexcept;
 // Makes what follows repeatable: for tests and simulations.
 void seed_shared_random(std::uint64_t seed) noexcept;
+// shared_random as a type: what a part draws from that is handed no other generator.
+struct shared_random_bits {
+  std::uint64_t operator()() const noexcept { return shared_random(); }
+};
 
 // Uniform in [0, bound]; the multiply-shift of Lemire 2019, whose bias (below bound / 2^64) no jitter can show.
 template <random_bits G>

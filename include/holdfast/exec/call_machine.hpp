@@ -61,11 +61,12 @@ struct call_shape {
   friend constexpr bool operator==(const call_shape&, const call_shape&) noexcept = default;
 };
 
-template <class Observer = no_observer, call_shape Shape = call_shape{}>
+// `Random` is where the random part of its waits comes from. A simulation hands in its own, and its seed repeats them.
+template <class Observer = no_observer, call_shape Shape = call_shape{}, random_bits Random = shared_random_bits>
 class call_machine {
  public:
-  call_machine(const guard& protects, const call_context& context, Observer& observer) noexcept
-      : guard_(protects), context_(context), observer_(observer) {
+  call_machine(const guard& protects, const call_context& context, Observer& observer, Random bits = Random()) noexcept
+      : guard_(protects), context_(context), observer_(observer), bits_(std::move(bits)) {
     HOLDFAST_ASSERT(!validate(protects));
   }
   call_machine(const call_machine&) = delete;
@@ -216,7 +217,7 @@ class call_machine {
   [[gnu::noinline]] call_step after_failure(const error& why, time_point now) noexcept {
     if (Shape.retry == presence::absent || context_.is_retry) return give_up(why, now);
     const auto next = should_retry(guard_.retry, why, tries_, context_.safety, now, context_.until, guard_.budget,
-                                   previous_delay_, shared_random);
+                                   previous_delay_, bits_);
     if (!next.retry) {
       error last = why;
       last.stopped_by = next.why_not;
@@ -247,6 +248,7 @@ class call_machine {
   const guard& guard_;
   call_context context_;
   Observer& observer_;
+  [[no_unique_address]] Random bits_;
   rate_limiter::permit entry_{};  // until the first attempt begins
   bulkhead::permit room_{};
   circuit_breaker::permit ticket_{};
