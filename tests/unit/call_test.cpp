@@ -43,6 +43,8 @@ const error refused_for_good = make_error(http_error(404));
 
 constexpr retry_options three_times{.max_attempts = 3, .backoff = {.base = 10ms, .cap = 100ms}};
 
+constexpr call_context repeatable{.safety = idempotency::idempotent};
+
 struct recorder {
   std::vector<std::string>* log;
   void on_attempt(const guard&, const attempt& a, verdict v, duration) noexcept {
@@ -170,7 +172,56 @@ TEST_CASE("a layer inside a retry makes one attempt: layers do not multiply", "[
       },
       outer.wait());
   CHECK_FALSE(answer.ok());
-  CHECK(innermost == 3 + 2 + 2);  // the first way down may retry at each layer; 27 without the flag
+  CHECK(innermost == 3);  // by the innermost layer; 27 without the word that it was repeated
+}
+
+TEST_CASE("R1 budgets of layers do not add up: what one inside would not pay for is not repeated outside", "[call]") {
+  bench_of_test t;
+  retry_budget inner_budget({.ratio_permille = 100, .min_per_second = 0, .burst = 1});
+  retry_budget outer_budget({.ratio_permille = 100, .min_per_second = 0, .burst = 1});
+  const guard inner{.budget = &inner_budget, .retry = three_times};
+  const guard outer{.budget = &outer_budget, .retry = three_times};
+  int sent = 0;
+  for (int i = 0; i < 100; ++i) {
+    const auto answer = run(
+        outer, repeatable, t.clock,
+        [&](const attempt& a) {
+          return run(
+              inner, a.context, t.clock,
+              [&](const attempt&) -> outcome<int> {
+                ++sent;
+                return reset;
+              },
+              t.wait());
+        },
+        t.wait());
+    CHECK(answer.error().no_retry);
+    CHECK(answer.error().stopped_by == errc::retry_forbidden);
+  }
+  CHECK(sent <= 100 + 1 + 100 / 10);  // burst + ratio, once
+  CHECK(inner_budget.granted() >= 10);
+  CHECK(outer_budget.granted() == 0);
+}
+
+TEST_CASE("what no layer inside has repeated is repeated outside", "[call]") {
+  bench_of_test t;
+  const guard never{.retry = {.max_attempts = 1}};
+  const guard outer{.retry = three_times};
+  int sent = 0;
+  const auto answer = run(
+      outer, repeatable, t.clock,
+      [&](const attempt& a) {
+        return run(
+            never, a.context, t.clock,
+            [&](const attempt&) -> outcome<int> {
+              ++sent;
+              return reset;
+            },
+            t.wait());
+      },
+      t.wait());
+  CHECK(sent == 3);
+  CHECK(answer.error().stopped_by == errc::attempts_exhausted);
 }
 
 TEST_CASE("an empty budget stops the retries, and first attempts fill it again", "[call]") {
@@ -193,7 +244,6 @@ namespace {
 
 // A purse that neither time nor first attempts fill, so that every thousandth of it is accounted for.
 constexpr retry_budget_options still{.ratio_permille = 0, .min_per_second = 0, .burst = 10};
-constexpr call_context repeatable{.safety = idempotency::idempotent};
 constexpr time_point some_time{1h};
 
 // Brings a machine to where it waits for its first retry; a transient failure's costs one token.

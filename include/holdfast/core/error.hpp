@@ -5,7 +5,8 @@
 // `kind` is its verdict. `retry_after` is how long to stay away, zero when nobody said. `attempts` counts the attempts
 // that reached the callee. `stopped_by` is the guard that forbade another one (errc{} when none had to). `tier` is the
 // fallback tier that failed. `not_sent` says that the callee certainly saw nothing, so that even an operation that is
-// not idempotent may be repeated. `no_retry` says that the callee forbade another attempt, whatever the verdict.
+// not idempotent may be repeated. `no_retry` says that there is to be no further attempt, whatever the verdict: the callee
+// forbade it, or a layer on the way has repeated it already or has no budget left for that.
 //
 // Questions are asked through std::error_condition: `e.code == failure::transient`.
 //

@@ -27,9 +27,15 @@
 // the breaker turns the retry away and it waits again, the tokens stay with it; when the call ends, is cancelled or is
 // dropped before the attempt begins, they go back, once. So what a budget has lost is what its dependency was sent.
 //
+// Layers do not multiply, and neither do their budgets add up. An attempt that is itself a repetition says so to calls made
+// inside it (attempt::context), which then make one attempt. And a call that has repeated its attempt, or whose budget
+// would not pay for that, ends with error::no_retry, so that nobody outside begins anew: pass it on with your answer. A
+// dependency that fails everything is sent what the innermost budget allows, however many layers have one.
+//
 // Memory: all of it lies inside the machine; no step allocates, on any path.
 // Proof: tests/unit/call_test.cpp (R1, D1, D2 for whole calls), tests/model/retry_budget_model.cpp and
-// tests/stress/retry_budget_stress.cpp (calls that share a budget), tests/alloc/request_alloc_test.cpp.
+// tests/stress/retry_budget_stress.cpp (calls that share a budget), tests/alloc/request_alloc_test.cpp, tests/sim (three
+// layers in time).
 #pragma once
 
 #include <cstdint>
@@ -235,6 +241,8 @@ class call_machine {
     return_tokens();
     end_call(now);
     why.attempts = attempts_;
+    // This layer has repeated it, or its budget would not pay for that: the layers outside are not to begin anew.
+    why.no_retry = why.no_retry || attempts_ > 1 || why.stopped_by == errc::retry_budget_exhausted;
     failure_ = why;
     observer_.on_give_up(guard_, *failure_);
     return call_step::done;

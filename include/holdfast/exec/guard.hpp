@@ -30,8 +30,7 @@ struct call_context {
   deadline until{};
   // May it be carried out twice? The default is the careful answer: only what was certainly not sent is repeated.
   idempotency safety = idempotency::unsafe;
-  // An outer layer is already repeating: this one makes a single attempt, so that layers do not multiply (3 x 3 x 3 =
-  // 27).
+  // An outer layer is already repeating: this one makes a single attempt.
   bool is_retry = false;
   std::uint32_t cost = 1;  // permits that it takes of a rate limiter
 };

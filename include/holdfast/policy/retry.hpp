@@ -8,7 +8,7 @@
 //
 //   guard, in this order             refused as                    note
 //   1 the verdict                    errc{} (the error says it)    see the table of core/verdict.hpp
-//   2 the callee's own word          errc::retry_forbidden         error::no_retry: it wants no further attempt
+//   2 the callee's own word          errc::retry_forbidden         error::no_retry: it, or a layer in between, wants none
 //   3 idempotency                    errc::not_idempotent          unsafe: only what certainly was not sent
 //   4 attempts < max_attempts        errc::attempts_exhausted
 //   5 the next attempt can end       errc::deadline_infeasible     at once: nobody sleeps towards a deadline in vain
@@ -30,7 +30,7 @@
 // send it (a cancelled wait, a deadline that passed) gives retry_decision::paid back to the budget, once.
 //
 // When to use: exec/call.hpp runs the loop around this and knows the order of the other policies. Use it alone in a
-// loop of your own. Retry at one layer of a call chain only: three layers of three attempts are 27.
+// loop of your own. Retry at one layer of a call chain only: three layers of three attempts are 27 (exec/call_machine.hpp sees to it).
 // Memory: none. Sources: gRPC proposal A6 (pushback), AWS retry strategy (prices, hint), Finagle.
 // Proof: unit/retry_test.cpp (every row of both tables; R2 no wait past the deadline), alloc/policy_alloc_test.cpp.
 #pragma once
