@@ -30,7 +30,9 @@
 // Layers do not multiply, and neither do their budgets add up. An attempt that is itself a repetition says so to calls made
 // inside it (attempt::context), which then make one attempt. And a call that has repeated its attempt, or whose budget
 // would not pay for that, ends with error::no_retry, so that nobody outside begins anew: pass it on with your answer. A
-// dependency that fails everything is sent what the innermost budget allows, however many layers have one.
+// dependency that fails everything is sent what the innermost budget allows, however many layers have one. What a policy
+// here has refused pass on as throttled (429): the circuits of those who ask would take a failure (503) for one of yours, and
+// open anew with each of their probes that meets a circuit of yours that is still open (tests/sim/recovery_sim.cpp).
 //
 // Memory: all of it lies inside the machine; no step allocates, on any path.
 // Proof: tests/unit/call_test.cpp (R1, D1, D2 for whole calls), tests/model/retry_budget_model.cpp and
