@@ -35,7 +35,8 @@
 // send it (a cancelled wait, a deadline that passed) gives retry_decision::paid back to the budget, once.
 //
 // When to use: exec/call.hpp runs the loop around this and knows the order of the other policies. Use it alone in a
-// loop of your own. Retry at one layer of a call chain only: three layers of three attempts are 27 (exec/call_machine.hpp sees to it).
+// loop of your own. Retry at one layer of a call chain only, as exec/call_machine.hpp sees to: three layers of three attempts
+// are 27.
 // Memory: none. Sources: gRPC proposal A6 (pushback), AWS retry strategy (prices, hint), Finagle.
 // Proof: unit/retry_test.cpp (every row of both tables; R2 no wait past the deadline), alloc/policy_alloc_test.cpp, tests/sim.
 #pragma once
