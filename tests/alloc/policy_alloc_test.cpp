@@ -6,9 +6,11 @@
 
 #include "holdfast/core/error_domain.hpp"
 #include "holdfast/interop/prometheus.hpp"
+#include "holdfast/policy/adaptive_limit.hpp"
 #include "holdfast/policy/bulkhead.hpp"
 #include "holdfast/policy/cache.hpp"
 #include "holdfast/policy/fallback.hpp"
+#include "holdfast/policy/latency_sketch.hpp"
 #include "holdfast/policy/retry.hpp"
 #include "holdfast/policy/retry_after.hpp"
 #include "holdfast/telemetry/metrics.hpp"
@@ -66,6 +68,29 @@ TEST_CASE("a bulkhead admits, refuses and changes its limit without an allocatio
           }
         }) == 0);
   CHECK(room.refused() > 0);
+}
+
+TEST_CASE("latencies are recorded and asked for, and limits found from them, without an allocation", "[alloc]") {
+  latency_sketch sketch({});
+  adaptive_limit_by<vegas> by_vegas({.min_results = 10}, {.probe_every = 5});
+  adaptive_limit_by<gradient2> by_gradient({.min_results = 10});
+  adaptive_limit_by<aimd> by_aimd({.min_results = 10});
+  CHECK(allocations_in([&] {
+          for (int i = 0; i < rounds; ++i) {
+            const time_point now = start + i * 20ms;
+            sketch.record(i * 1us, now);
+            static_cast<void>(sketch.percentile(950, now));
+            for (adaptive_limit* limit :
+                 {static_cast<adaptive_limit*>(&by_vegas), static_cast<adaptive_limit*>(&by_gradient),
+                  static_cast<adaptive_limit*>(&by_aimd)}) {
+              limit->end(limit->begin(now - 5ms, 30), static_cast<verdict>(i % 8), now);
+              static_cast<void>(limit->snapshot());
+            }
+          }
+        }) == 0);
+  CHECK(by_vegas.snapshot().windows > 10);
+  CHECK(by_vegas.snapshot().epoch > 1);
+  CHECK(by_aimd.snapshot().windows > 10);
 }
 
 TEST_CASE("a cache is read, written, evicts and forgets without an allocation", "[alloc]") {

@@ -1483,7 +1483,7 @@ class reference {
     bool stale = false;
   };
 
-  explicit reference(const circuit_breaker_options& o) : o_(o), epochs_(o.window), times_(o) {}
+  explicit reference(const circuit_breaker_options& o) : o_(o), epochs_(breaker_window::bucket_length(o.window)), times_(o) {}
 
   answer admit(time_point now) {
     const std::int64_t t = tick_of(now);
@@ -1636,7 +1636,7 @@ class reference {
   }
 
   circuit_breaker_options o_;
-  breaker_window::epochs epochs_;  // where a bucket ends is not what is compared
+  epochs epochs_;  // where a bucket ends is not what is compared
   breaker_rules times_;            // nor is the length of an open time, tested above
   state state_ = state::closed;
   std::uint64_t generation_ = 0;

@@ -47,6 +47,7 @@
 #include "holdfast/core/thread_slot.hpp"
 #include "holdfast/policy/breaker_word.hpp"
 #include "holdfast/time/clock.hpp"
+#include "holdfast/time/epochs.hpp"
 
 namespace holdfast {
 
@@ -66,29 +67,11 @@ class breaker_window {
     friend constexpr bool operator==(const sums&, const sums&) noexcept = default;
   };
 
-  // Time in lengths of a bucket, by one multiplication.
-  class epochs {
-   public:
-    constexpr explicit epochs(duration window) noexcept
-        : per_nanosecond_(~std::uint64_t{0} /
-                          ((static_cast<std::uint64_t>(window.count()) + buckets - 2) / (buckets - 1))) {}
-    [[nodiscard]] constexpr std::uint32_t of(time_point now) const noexcept {
-      return static_cast<std::uint32_t>(product(now) >> 64U);
-    }
-    // How many nanoseconds from `now` on, itself included, are of its epoch.
-    [[nodiscard]] constexpr std::uint64_t left(time_point now) const noexcept {
-      return ~static_cast<std::uint64_t>(product(now)) / per_nanosecond_ + 1;
-    }
-
-   private:
-    __extension__ using wide = unsigned __int128;
-    [[nodiscard]] constexpr wide product(time_point now) const noexcept {
-      return wide{static_cast<std::uint64_t>(now.time_since_epoch().count())} * per_nanosecond_;
-    }
-    std::uint64_t per_nanosecond_;  // 2^64 / the length of a bucket
-  };
-
-  constexpr explicit breaker_window(duration window) noexcept : epochs_(window) {}
+  // A bucket of a window, rounded up.
+  static constexpr duration bucket_length(duration window) noexcept {
+    return duration((window.count() + (buckets - 2)) / (buckets - 1));
+  }
+  constexpr explicit breaker_window(duration window) noexcept : epochs_(bucket_length(window)) {}
 
   [[nodiscard]] std::uint32_t epoch(time_point now) const noexcept { return epochs_.of(now); }
 

@@ -17,44 +17,24 @@
 // the sum of its buckets, so that quantiles always refer to what is in it. Snapshots can be added (several services) and
 // subtracted (what happened between two).
 //
-// Memory: 5 KiB, the same for a snapshot. Method: HdrHistogram (Tene), with one significant figure of four bits.
+// Memory: 5 KiB, the same for a snapshot. Method: HdrHistogram (Tene), with one significant figure of four bits, by
+// core/log_buckets.hpp.
 // Proof: model/histogram_model.cpp (every execution of small cases), unit/metrics_test.cpp.
 #pragma once
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
 #include "holdfast/core/assert.hpp"
 #include "holdfast/core/atomic.hpp"
+#include "holdfast/core/log_buckets.hpp"
 #include "holdfast/time/clock.hpp"
 
 namespace holdfast {
 
-class histogram_buckets {
- public:
-  static constexpr unsigned sub_bits = 4;
-  static constexpr unsigned top_exponent = 41;  // the last power of two that is split
-  static constexpr std::size_t count = (std::size_t{1} << sub_bits) * (top_exponent - sub_bits + 2);
-
-  static constexpr std::size_t index_of(std::uint64_t ns) noexcept {
-    if (ns < (std::uint64_t{1} << sub_bits)) return static_cast<std::size_t>(ns);
-    const auto exponent = static_cast<unsigned>(std::bit_width(ns)) - 1;
-    if (exponent > top_exponent) return count - 1;
-    const auto sub = (ns >> (exponent - sub_bits)) & ((std::uint64_t{1} << sub_bits) - 1);
-    return ((std::size_t{exponent} - sub_bits + 1) << sub_bits) + static_cast<std::size_t>(sub);
-  }
-  // The largest value that counts in a bucket.
-  static constexpr std::uint64_t upper_bound(std::size_t index) noexcept {
-    if (index < (std::size_t{1} << sub_bits)) return index;
-    const auto exponent = static_cast<unsigned>(index >> sub_bits) + sub_bits - 1;
-    const std::uint64_t sub = index & ((std::size_t{1} << sub_bits) - 1);
-    const unsigned shift = exponent - sub_bits;
-    return ((((std::uint64_t{1} << sub_bits) + sub + 1) << shift) - 1);
-  }
-};
+using histogram_buckets = log_buckets<4, 41>;
 
 class histogram_snapshot {
  public:
@@ -77,8 +57,7 @@ class histogram_snapshot {
     HOLDFAST_ASSERT(permille <= 1000);
     const std::uint64_t all = count();
     if (all == 0) return duration::zero();
-    __extension__ using wide = unsigned __int128;
-    const auto rank = std::max<std::uint64_t>(1, static_cast<std::uint64_t>((wide{all} * permille + 999) / 1000));
+    const std::uint64_t rank = rank_of(permille, all);
     std::uint64_t passed = 0;
     for (std::size_t i = 0; i < buckets.size(); ++i) {
       passed += buckets[i];

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+// limit_algorithm: what the calls of a window say about how many there may be at once: aimd, vegas and gradient2.
+//
+//   operation   caller       progress    cost                     allocates   when refused
+//   on_window   one at a     wait-free   some ten instructions    never       -
+//               time
+//   limit       the same     wait-free   one load                 never       -
+//
+// Pure arithmetic on whole numbers, not by itself: policy/adaptive_limit.hpp collects the windows. Equal windows give equal
+// limits on every machine. One of your own has these two members, and options with a validate().
+//
+//   aimd        gives way by a tenth where calls were dropped or too slow, else one more. Knows nothing of queues, needs
+//               nothing but a timeout, and so never takes a slow callee for a full one. From S back to L: L - S windows.
+//   vegas       estimates from the latency how many calls wait in the callee's queue, and keeps them few. Has to know what
+//               the callee takes without a queue, and measures that anew from time to time with few calls at once: a probe.
+//               From S back to L: (L - S) / 6 windows, and five more where it has to measure first.
+//   gradient2   compares the latency with that of the last ten minutes. Needs no probe, and takes a queue that stays for what
+//               is usual. From S back to L: (L - S) / 0.8 windows.
+//
+//   A2 The smallest limit and the limit of a probe are two numbers, and a probe never raises the limit (Envoy #46532).
+//   A3 After a latency that was ten times as high for a minute, the limit is 90 % of what it was within the windows above.
+//   A4 The limit is never below `smallest` or above `largest`, but in a probe, which may be below.
+//
+// No limit grows that is not used: where at most half of it was in flight, what a window says is of no use. Where latencies
+// are compared it is medians with medians: a shortest latency of so many calls is an exception (a cached answer, a check of
+// health), and a mean is made of exceptions of the other kind.
+//
+// Methods: Netflix's concurrency-limits, with its numbers; what a probe is, when there is one and that it has noise to allow
+// for: Envoy's gradient controller. Other than there: a window gives way to drops if they are more than a tolerated share,
+// since it is a thousand calls and not one (aimd, vegas); and gradient2, which does not look at drops there, takes the share
+// of the calls that were not dropped for its gradient if that is the lower one.
+// Proof: unit/limit_algorithm_test.cpp (A2, A4), unit/adaptive_limit_test.cpp (A3, before a simulated callee).
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+#include <type_traits>
+
+#include "holdfast/core/assert.hpp"
+#include "holdfast/core/option_error.hpp"
+#include "holdfast/core/random.hpp"
+#include "holdfast/time/clock.hpp"
+
+namespace holdfast {
+
+// What came of the calls that ended in a window.
+struct limit_window {
+  duration min_rtt{};  // of those that were answered, as are the percentiles; all zero if none was
+  duration p50{};      // at most 68 s
+  duration p90{};
+  std::uint64_t samples = 0;        // calls that were answered
+  std::uint64_t drops = 0;          // calls that were throttled, or not answered in time
+  std::uint64_t in_flight_max = 0;  // the most that one of them found under way, itself included
+
+  // More drops than this share of all.
+  [[nodiscard]] constexpr bool drops_above(std::uint32_t permille) const noexcept {
+    return drops * 1000 > permille * (samples + drops);
+  }
+  [[nodiscard]] constexpr bool uses(std::uint32_t limit) const noexcept { return 2 * in_flight_max >= limit; }
+};
+
+struct limit_step {
+  std::uint32_t limit = 1;
+  // Calls that began before this step ran under other conditions: they are not to be judged by.
+  bool new_epoch = false;
+  // A step into a probe: what is wanted is a few calls at this limit, and soon.
+  bool probe = false;
+};
+
+template <class A>
+concept limit_algorithm = requires(A algorithm, const A& same, const limit_window& window) {
+  { algorithm.on_window(window) }
+  noexcept->std::same_as<limit_step>;
+  { same.limit() }
+  noexcept->std::same_as<std::uint32_t>;
+};
+
+struct limit_bounds {
+  std::uint32_t initial = 20;
+  std::uint32_t smallest = 20;
+  std::uint32_t largest = 200;
+
+  [[nodiscard]] constexpr std::uint32_t clamp(std::uint64_t limit) const noexcept {
+    return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(limit, smallest, largest));
+  }
+};
+static_assert(std::is_aggregate_v<limit_bounds>);
+
+constexpr option_error validate(const limit_bounds& o) noexcept {
+  return first_of(at_least("smallest", o.smallest, 1), at_least("largest", o.largest, o.smallest),
+                  at_most("largest", o.largest, 1'000'000'000), at_least("initial", o.initial, o.smallest),
+                  at_most("initial", o.initial, o.largest));
+}
+
+// --- aimd
+
+struct aimd_options {
+  limit_bounds bounds{};
+  duration timeout = std::chrono::seconds(5);  // a window in which a tenth of the calls takes longer is one of overload
+  std::uint16_t keep_permille = 900;           // of the limit, then
+  std::uint16_t tolerated_drops_permille = 10;  // of a window's calls
+};
+static_assert(std::is_aggregate_v<aimd_options>);
+
+constexpr option_error validate(const aimd_options& o) noexcept {
+  return first_of(validate(o.bounds), at_least("timeout", o.timeout.count(), 1),
+                  at_least("keep_permille", o.keep_permille, 100), at_most("keep_permille", o.keep_permille, 999),
+                  at_most("tolerated_drops_permille", o.tolerated_drops_permille, 999));
+}
+
+class aimd {
+ public:
+  using options = aimd_options;
+  constexpr explicit aimd(const options& o) noexcept : o_(o), limit_(o.bounds.initial) {
+    HOLDFAST_ASSERT(!validate(o));
+  }
+
+  [[nodiscard]] constexpr std::uint32_t limit() const noexcept { return limit_; }
+
+  constexpr limit_step on_window(const limit_window& w) noexcept {
+    if (w.drops_above(o_.tolerated_drops_permille) || w.p90 > o_.timeout) {
+      limit_ = o_.bounds.clamp(std::uint64_t{limit_} * o_.keep_permille / 1000);
+      // What was under way at the time is part of the same overload, and no reason to give way again.
+      return {.limit = limit_, .new_epoch = true};
+    }
+    if (w.uses(limit_)) limit_ = o_.bounds.clamp(std::uint64_t{limit_} + 1);
+    return {.limit = limit_};
+  }
+
+ private:
+  options o_;
+  std::uint32_t limit_;
+};
+static_assert(limit_algorithm<aimd>);
+
+// --- vegas
+
+struct vegas_options {
+  limit_bounds bounds{};
+  std::uint16_t noise_permille = 250;           // so much longer than without a queue is not yet one
+  std::uint16_t tolerated_drops_permille = 10;  // of a window's calls
+  std::uint32_t probe_limit = 3;                // while it is measured what a call takes without a queue
+  std::uint32_t probe_every = 300;              // windows, and up to a seventh more; 0: never
+  std::uint64_t seed = 0;                       // of that: services with different ones do not probe together
+};
+static_assert(std::is_aggregate_v<vegas_options>);
+
+constexpr option_error validate(const vegas_options& o) noexcept {
+  return first_of(validate(o.bounds), at_most("noise_permille", o.noise_permille, 10'000),
+                  at_most("tolerated_drops_permille", o.tolerated_drops_permille, 999),
+                  at_least("probe_limit", o.probe_limit, 1), at_most("probe_limit", o.probe_limit, o.bounds.largest),
+                  at_most("probe_every", o.probe_every, 1'000'000'000));
+}
+
+class vegas {
+ public:
+  using options = vegas_options;
+  constexpr explicit vegas(const options& o) noexcept : o_(o), limit_(o.bounds.initial) {
+    HOLDFAST_ASSERT(!validate(o));
+    plan_probe();
+  }
+
+  [[nodiscard]] constexpr std::uint32_t limit() const noexcept {
+    return probing_ ? std::min(limit_, o_.probe_limit) : limit_;
+  }
+  // What a call takes without a queue, as far as it is known.
+  [[nodiscard]] constexpr duration baseline() const noexcept { return baseline_; }
+
+  constexpr limit_step on_window(const limit_window& w) noexcept {
+    if (probing_) {
+      end_probe(w);
+    } else {
+      change(w);
+      if (o_.probe_every != 0 && (--probe_in_ == 0 || crowded_ == enough)) begin_probe();
+    }
+    return {.limit = limit(), .new_epoch = probing_, .probe = probing_};
+  }
+
+ private:
+  // The queue is kept between these, times the digits of the limit after the first.
+  static constexpr std::uint32_t least_digits = 3;
+  static constexpr std::uint32_t most_digits = 6;
+  // So many windows at the lowest limit that say it is too high: the baseline may be wrong (Envoy #10647).
+  static constexpr std::uint32_t enough = 5;
+  // A probe that fewer calls answered has not measured anything.
+  static constexpr std::uint64_t few = 10;
+
+  static constexpr std::uint32_t log10_of(std::uint32_t n) noexcept {
+    std::uint32_t digits = 0;
+    for (; n >= 10; n /= 10) ++digits;
+    return std::max(digits, 1U);
+  }
+
+  constexpr void change(const limit_window& w) noexcept {
+    if (w.samples != 0 && (baseline_ == duration::zero() || w.p50 < baseline_))
+      baseline_ = std::max(w.p50, duration(1));
+    const std::uint32_t unit = log10_of(limit_);
+    const bool drops = w.drops_above(o_.tolerated_drops_permille);
+    if (!drops && (w.samples == 0 || !w.uses(limit_))) {
+      crowded_ = 0;
+      return;
+    }
+    const std::uint64_t queue = drops ? limit_ : queue_at(w.p50);
+    const bool crowded = limit_ <= std::max(o_.bounds.smallest, most_digits) && 2 * queue > limit_;
+    crowded_ = crowded ? crowded_ + 1 : 0;
+    if (drops || queue > most_digits * unit) {
+      limit_ = o_.bounds.clamp(limit_ - std::min(limit_, unit));
+    } else if (queue <= unit) {
+      limit_ = o_.bounds.clamp(std::uint64_t{limit_} + most_digits * unit);
+    } else if (queue < least_digits * unit) {
+      limit_ = o_.bounds.clamp(std::uint64_t{limit_} + unit);
+    }
+  }
+  // Of the calls under way, those that are there only because it takes so long; rounded up.
+  [[nodiscard]] constexpr std::uint64_t queue_at(duration rtt) const noexcept {
+    __extension__ using wide = unsigned __int128;
+    const auto longest = static_cast<wide>(baseline_.count()) * (1000U + o_.noise_permille);
+    const auto now = static_cast<wide>(rtt.count()) * 1000U;
+    return now <= longest ? 0 : static_cast<std::uint64_t>((limit_ * (now - longest) + now - 1) / now);
+  }
+
+  constexpr void begin_probe() noexcept {
+    probing_ = true;
+    crowded_ = 0;
+  }
+  constexpr void end_probe(const limit_window& w) noexcept {
+    probing_ = false;
+    if (w.samples >= few) baseline_ = std::max(w.p50, duration(1));
+    plan_probe();
+  }
+  constexpr void plan_probe() noexcept {
+    probe_in_ =
+        o_.probe_every + static_cast<std::uint32_t>(splitmix64_mix(o_.seed + probes_++) % (o_.probe_every / 7 + 1));
+  }
+
+  options o_;
+  std::uint32_t limit_;  // the one that a probe comes back to
+  bool probing_ = false;
+  std::uint32_t crowded_ = 0;   // windows in a row that would have lowered the smallest limit
+  std::uint32_t probe_in_ = 0;  // windows
+  std::uint64_t probes_ = 0;    // planned
+  duration baseline_{};
+};
+static_assert(limit_algorithm<vegas>);
+
+// --- gradient2
+
+struct gradient2_options {
+  limit_bounds bounds{};
+  std::uint16_t tolerance_permille = 1500;  // of the long latency: up to it a window is as usual
+  std::uint16_t queue = 4;                  // calls that may wait in the callee, and by which the limit grows
+  std::uint16_t smoothing_permille = 200;   // how much of the new limit is taken at once
+  std::uint16_t long_windows = 600;         // that the long latency remembers
+};
+static_assert(std::is_aggregate_v<gradient2_options>);
+
+constexpr option_error validate(const gradient2_options& o) noexcept {
+  return first_of(validate(o.bounds), at_least("tolerance_permille", o.tolerance_permille, 1000),
+                  at_most("tolerance_permille", o.tolerance_permille, 10'000), at_least("queue", o.queue, 1),
+                  at_least("smoothing_permille", o.smoothing_permille, 1),
+                  at_most("smoothing_permille", o.smoothing_permille, 1000),
+                  at_least("long_windows", o.long_windows, 10));
+}
+
+class gradient2 {
+ public:
+  using options = gradient2_options;
+  constexpr explicit gradient2(const options& o) noexcept
+      : o_(o), thousandths_(std::uint64_t{o.bounds.initial} * 1000) {
+    HOLDFAST_ASSERT(!validate(o));
+  }
+
+  [[nodiscard]] constexpr std::uint32_t limit() const noexcept {
+    return static_cast<std::uint32_t>(thousandths_ / 1000);
+  }
+  // What was usual over the long windows.
+  [[nodiscard]] constexpr duration usual() const noexcept { return duration(static_cast<std::int64_t>(long_ / parts)); }
+
+  constexpr limit_step on_window(const limit_window& w) noexcept {
+    if (w.samples + w.drops == 0) return {.limit = limit()};
+    std::uint64_t gradient = std::max<std::uint64_t>(500, 1000 * w.samples / (w.samples + w.drops));
+    if (w.samples != 0) gradient = std::min(gradient, compare(static_cast<std::uint64_t>(w.p50.count())));
+    if (w.uses(limit())) {
+      const std::uint64_t next = thousandths_ * gradient / 1000 + o_.queue * 1000U;
+      thousandths_ = std::clamp<std::uint64_t>(
+          (thousandths_ * (1000U - o_.smoothing_permille) + next * o_.smoothing_permille) / 1000,
+          std::uint64_t{o_.bounds.smallest} * 1000, std::uint64_t{o_.bounds.largest} * 1000);
+    }
+    return {.limit = limit()};
+  }
+
+ private:
+  static constexpr std::uint64_t parts = 1024;  // of a nanosecond, so that small steps of the average are not lost
+  static constexpr std::uint32_t warm_up = 10;  // windows that count alike
+  static constexpr std::uint64_t longest = std::uint64_t{1} << 40U;  // nanoseconds: nothing below overflows
+
+  // In thousandths, of 500 to 1000.
+  constexpr std::uint64_t compare(std::uint64_t rtt) noexcept {
+    const std::uint64_t now = std::clamp<std::uint64_t>(rtt, 1, longest) * parts;
+    windows_ = std::min<std::uint32_t>(windows_ + 1, warm_up + 1);
+    const std::uint64_t share = windows_ <= warm_up ? windows_ : (o_.long_windows + 1U) / 2;
+    long_ = now > long_ ? long_ + (now - long_) / share : long_ - (long_ - now) / share;
+    // It comes down faster than it went up, so that a time of overload is soon forgotten.
+    if (long_ > 2 * now) long_ -= long_ / 20;
+    return std::clamp<std::uint64_t>(long_ / parts * o_.tolerance_permille / (now / parts), 500, 1000);
+  }
+
+  options o_;
+  std::uint64_t thousandths_;  // of the limit
+  std::uint64_t long_ = 0;     // the long latency, in parts of a nanosecond
+  std::uint32_t windows_ = 0;  // seen, up to the end of the warm-up
+};
+static_assert(limit_algorithm<gradient2>);
+
+}  // namespace holdfast
