@@ -34,8 +34,8 @@ struct log_buckets {
     if (value < linear) return static_cast<std::size_t>(value);
     const auto exponent = static_cast<unsigned>(std::bit_width(value)) - 1;
     if (exponent > TopExponent) return count - 1;
-    const auto sub = (value >> (exponent - SubBits)) & (linear - 1);
-    return ((std::size_t{exponent} - SubBits + 1) << SubBits) + static_cast<std::size_t>(sub);
+    const unsigned shift = exponent - SubBits;  // what is left after it has SubBits + 1 digits, the first of them a one
+    return (std::size_t{shift} << SubBits) + static_cast<std::size_t>(value >> shift);
   }
   // The smallest value that counts in a bucket, and the largest; that of the last bucket as if nothing longer counted there.
   static constexpr std::uint64_t lower_bound(std::size_t index) noexcept {

@@ -46,11 +46,16 @@ class window_word {
 
   // After one more count in a window.
   [[nodiscard]] constexpr window_word one_more(std::uint32_t window) const noexcept {
+    if (is_of(window) && current() != most) [[likely]]
+      return window_word(bits_ + (most + 1));
     return changed(window, [](std::uint64_t n) { return n == most ? n : n + 1; });
   }
-  // With a bit in a window's set.
-  [[nodiscard]] constexpr window_word with(std::uint32_t window, std::uint64_t bit) const noexcept {
-    return changed(window, [bit](std::uint64_t set) { return set | bit; });
+  // A bit of a window's set, and a set with it.
+  [[nodiscard]] constexpr bool has(std::uint32_t window, unsigned bit) const noexcept {
+    return is_of(window) && (bits_ >> (20 + bit) & 1U) != 0;
+  }
+  [[nodiscard]] constexpr window_word with(std::uint32_t window, unsigned bit) const noexcept {
+    return changed(window, [bit](std::uint64_t set) { return set | std::uint64_t{1} << bit; });
   }
   [[nodiscard]] constexpr std::uint64_t in(std::uint32_t window) const noexcept {
     const std::int32_t later = lies_before(window);
@@ -80,6 +85,9 @@ class window_word {
     if (later < 0 && later > -ahead && !empty)
       return later == -1 ? window_word{number(), current(), change(before())} : *this;
     return {window, change(0), later == 1 ? current() : 0};
+  }
+  [[nodiscard]] constexpr bool is_of(std::uint32_t window) const noexcept {
+    return ((bits_ >> 40U ^ window) & 0xFF'FFFFU) == 0;
   }
   [[nodiscard]] constexpr std::uint32_t number() const noexcept { return static_cast<std::uint32_t>(bits_ >> 40U); }
   [[nodiscard]] constexpr std::uint64_t current() const noexcept { return bits_ >> 20U & most; }
@@ -126,14 +134,13 @@ class window_counts {
     atomic<std::uint64_t> touched;  // which groups, by window
     std::array<atomic<std::uint64_t>, Counters> words;
   };
-  static constexpr std::uint64_t bit_of(std::size_t counter) noexcept { return std::uint64_t{1} << (counter / group); }
+  static constexpr unsigned group_of(std::size_t counter) noexcept { return static_cast<unsigned>(counter / group); }
 
   [[gnu::always_inline]] static void add_alone(place& mine, std::size_t counter, std::uint32_t window) noexcept {
     const window_word touched(
         mine.touched.load(mo::relaxed));  // own: only the thread with this number writes its place
-    if ((touched.in(window)&bit_of(counter)) == 0) [[unlikely]]
-      mine.touched.store(touched.with(window, bit_of(counter)).bits(),
-                         mo::relaxed);  // own: the same; a reader may be late
+    if (!touched.has(window, group_of(counter))) [[unlikely]]
+      mine.touched.store(touched.with(window, group_of(counter)).bits(), mo::relaxed);  // own: a reader may be late
     atomic<std::uint64_t>& word = mine.words[counter];
     // own: the same
     word.store(window_word(word.load(mo::relaxed)).one_more(window).bits(), mo::relaxed);
@@ -142,7 +149,7 @@ class window_counts {
     const std::uint32_t mine = thread_slot::current();
     if (mine < slots) return add_alone(slots_[mine], counter, window);
     place& all = slots_[slots];
-    exchange(all.touched, [=](window_word seen) { return seen.with(window, bit_of(counter)); });
+    exchange(all.touched, [=](window_word seen) { return seen.with(window, group_of(counter)); });
     exchange(all.words[counter], [=](window_word seen) { return seen.one_more(window); });
   }
   template <class Change>
