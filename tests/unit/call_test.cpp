@@ -588,6 +588,73 @@ TEST_CASE("the breaker is told how long each attempt took, without the waits bet
   CHECK(seen.window_failed == 2);
 }
 
+TEST_CASE("an adaptive limit hears of each attempt, and the room gets what it has found out", "[call]") {
+  bench_of_test t;
+  bulkhead room({.limit = 64});
+  adaptive_limit_by<aimd> limit({.min_results = 3}, {.bounds = {.initial = 2, .smallest = 1, .largest = 9}});
+  const guard protects{.room = &room, .limit = &limit, .retry = three_times, .attempt_timeout = 50ms};
+  const call_context twice{.safety = idempotency::idempotent};
+  t.answers = {reset, reset, 7};
+  CHECK(run(protects, twice, t.clock, t.op(), t.wait()).ok());
+  CHECK(room.limit() == 2);  // from its first attempt on
+  t.answers.push_back(7);
+  t.clock.advance(1s);
+  CHECK(run(protects, twice, t.clock, t.op(), t.wait()).ok());
+  CHECK(limit.snapshot().windows == 1);
+  CHECK(limit.snapshot().last.samples == 4);
+  CHECK(limit.snapshot().last.in_flight_max == 1);
+  CHECK(room.limit() == 3);
+  // An answer after its attempt's deadline is a drop, as it is a failure to the breaker.
+  t.takes = 60ms;
+  t.answers = std::vector<outcome<int>>(t.seen.size() + 3, 7);
+  for (int i = 0; i < 3; ++i) {
+    if (i == 2) t.clock.advance(1s);
+    CHECK(run(protects, twice, t.clock, t.op(), t.wait()).ok());
+  }
+  CHECK(limit.snapshot().drops == 3);
+  CHECK(room.limit() == 2);
+  CHECK(room.in_flight() == 0);
+}
+
+TEST_CASE("a call that is turned away, cancelled or dropped says nothing to an adaptive limit", "[call]") {
+  bulkhead room({.limit = 1});
+  adaptive_limit_by<aimd> limit({.min_results = 1}, {.bounds = {.initial = 1, .smallest = 1, .largest = 9}});
+  const guard protects{.room = &room, .limit = &limit};
+  no_observer nobody;
+  const time_point now{1h};
+  {
+    call_machine<> held(protects, {}, nobody);
+    REQUIRE(held.start(now) == call_step::attempt);
+    call_machine<> refused(protects, {}, nobody);
+    CHECK(refused.start(now) == call_step::done);
+    held.cancel(now + 1ms);
+    call_machine<> dropped(protects, {}, nobody);
+    CHECK(dropped.start(now + 2ms) == call_step::attempt);
+  }
+  call_machine<> last(protects, {}, nobody);
+  REQUIRE(last.start(now + 1s) == call_step::attempt);
+  CHECK(last.finish(verdict::ok, {}, now + 2s) == call_step::done);
+  call_machine<> after(protects, {}, nobody);
+  REQUIRE(after.start(now + 3s) == call_step::attempt);
+  CHECK(after.finish(verdict::ok, {}, now + 4s) == call_step::done);
+  CHECK(limit.snapshot().windows == 2);
+  CHECK(limit.snapshot().last.samples == 1);
+  CHECK(limit.snapshot().drops == 0);
+}
+
+TEST_CASE("a room whose limit somebody else set is set right by the next attempt", "[call]") {
+  bench_of_test t;
+  bulkhead room({.limit = 64});
+  adaptive_limit_by<gradient2> limit({}, {.bounds = {.initial = 30, .smallest = 20, .largest = 40}});
+  const guard protects{.room = &room, .limit = &limit};
+  t.answers = {7, 7};
+  CHECK(run(protects, {}, t.clock, t.op(), t.wait()).ok());
+  CHECK(room.limit() == 30);
+  room.set_limit(1000);
+  CHECK(run(protects, {}, t.clock, t.op(), t.wait()).ok());
+  CHECK(room.limit() == 30);
+}
+
 TEST_CASE("only a first attempt pays into the budget, not a call that is an outer layer's repetition", "[call]") {
   retry_budget budget({.ratio_permille = 1000, .min_per_second = 0, .burst = 10});
   const auto balance_after = [&](bool is_retry) {
@@ -711,6 +778,8 @@ TEST_CASE("validate names the field of a guard that cannot be", "[call]") {
   static_assert(validate(guard{.total_timeout = -1ns}).field == "total_timeout");
   static_assert(validate(guard{.attempt_timeout = -1ns}).field == "attempt_timeout");
   static_assert(validate(guard{.retry = {.max_attempts = 0}}).field == "max_attempts");
+  adaptive_limit_by<aimd> limit;
+  CHECK(validate(guard{.limit = &limit}).field == "limit");
 }
 
 TEST_CASE(

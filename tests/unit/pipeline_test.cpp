@@ -111,7 +111,8 @@ TEST_CASE("layers that are left out are not asked, and none at all is one attemp
   CHECK(bare({.safety = idempotency::idempotent}, d.op(), d.clock, d.wait()).error().code == reset.code);
   CHECK(*bare({}, d.op(), d.clock, d.wait()) == 7);
   static_assert(decltype(bare)::shape == call_shape{presence::absent, presence::absent, presence::absent,
-                                                    presence::absent, presence::absent, presence::absent});
+                                                    presence::absent, presence::absent, presence::absent,
+                                                    presence::absent});
   using alone = decltype(pipeline("x", with::retry({}, with::no_budget), with::breaker(d.judge)));
   static_assert(alone::shape.retry == presence::present && alone::shape.breaker == presence::present);
   static_assert(alone::shape.budget == presence::absent && alone::shape.room == presence::absent);
@@ -143,6 +144,23 @@ TEST_CASE("where bulkhead stands decides whether a wait takes a place", "[pipeli
   const pipeline before("x", with::bulkhead(d.room), with::retry(three_times, d.budget, with::idempotent));
   CHECK(before({}, d.op(), d.clock, wait).ok());
   CHECK(held == 1);
+}
+
+TEST_CASE("with::adaptive_bulkhead: how many places there are is found out from each attempt", "[pipeline]") {
+  dependency d;
+  d.answers.assign(4, reset);
+  adaptive_limit_by<aimd> limit({.min_results = 3}, {.bounds = {.initial = 5, .smallest = 5, .largest = 9}});
+  const pipeline pipe("x", with::retry(three_times, with::no_budget, with::idempotent),
+                      with::adaptive_bulkhead(d.room, limit));
+  static_assert(decltype(pipe)::shape.limit == presence::present);
+  CHECK_FALSE(pipe({}, d.op(), d.clock, d.wait()).ok());
+  CHECK(d.room.limit() == 5);
+  d.clock.advance(1s);
+  d.answers.back() = 7;
+  CHECK(pipe({}, d.op(), d.clock, d.wait()).ok());
+  CHECK(limit.snapshot().last.samples == 4);
+  const pipeline fixed("x", with::bulkhead(d.room));
+  static_assert(decltype(fixed)::shape.limit == presence::absent);
 }
 
 TEST_CASE("with::retry says what the operations are; without a word of it the call does", "[pipeline]") {

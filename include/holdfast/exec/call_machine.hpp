@@ -18,7 +18,8 @@
 // call: the rate limiter at the door. Then, for each attempt: the bulkhead comes before the breaker, so that a scarce
 // half-open probe is never taken by a call that the bulkhead then turns away; the attempts' rate limiter comes last,
 // because what it hands out is used up. What an inner policy refuses gives the outer permits back as abandoned. Retry is
-// the loop around the attempt, so each attempt is admitted and counted anew, unless the guard says `whole_call`.
+// the loop around the attempt, so each attempt is admitted and counted anew, unless the guard says `whole_call`. An
+// adaptive limit hears how each attempt ended, and the room gets the limit that it has found.
 // Counting (the observer) comes before any fallback, so that a served fallback cannot hide a failure. An answer that
 // comes after its attempt's deadline is still handed out, since it is there, but the breaker is told `timeout`: the
 // callee did not do its job in time.
@@ -65,6 +66,7 @@ struct call_shape {
   presence attempt_rate = presence::asked;
   presence budget = presence::asked;
   presence retry = presence::asked;
+  presence limit = presence::asked;
 
   friend constexpr bool operator==(const call_shape&, const call_shape&) noexcept = default;
 };
@@ -154,6 +156,7 @@ class call_machine {
     return known == presence::present || (known == presence::asked && policy != nullptr);
   }
   [[nodiscard]] bool has_room() const noexcept { return has(Shape.room, guard_.room); }
+  [[nodiscard]] bool has_limit() const noexcept { return has(Shape.limit, guard_.limit); }
   [[nodiscard]] bool has_breaker() const noexcept { return has(Shape.breaker, guard_.breaker); }
 
   // The order of an attempt, all of it.
@@ -189,6 +192,7 @@ class call_machine {
     attempt_.context.cost = context_.cost;
     attempt_.generation = ticket_.generation();
     attempt_.probe = ticket_.is_probe();
+    if (has_limit()) sampled_ = guard_.limit->begin(now, guard_.room->in_flight());
     return call_step::attempt;
   }
 
@@ -196,8 +200,15 @@ class call_machine {
     in_attempt_ = false;
     last_ = kind;
     if (has_breaker() && guard_.breaker_for == policy_scope::each_attempt) report(kind, now, attempt_.begun);
+    if (has_limit()) adapt(kind, now);
     if (guard_.room_for == policy_scope::each_attempt) room_ = {};
     observer_.on_attempt(guard_, attempt_, kind, now - attempt_.begun);
+  }
+
+  // Whoever finds another limit on the room sets it, so that one who was late with an older one is soon set right.
+  [[gnu::noinline]] void adapt(verdict kind, time_point now) noexcept {
+    const std::uint32_t limit = guard_.limit->end(sampled_, kind, now).limit;
+    if (guard_.room->limit() != limit) guard_.room->set_limit(limit);
   }
 
   // Of those that are for the whole call. A breaker that is hears what the last attempt came to.
@@ -262,6 +273,7 @@ class call_machine {
   rate_limiter::permit entry_{};  // until the first attempt begins
   bulkhead::permit room_{};
   circuit_breaker::permit ticket_{};
+  adaptive_limit::ticket sampled_{};
   attempt attempt_{};
   std::optional<error> failure_{};
   time_point begun_{};

@@ -15,6 +15,7 @@
 #include "holdfast/core/error.hpp"
 #include "holdfast/core/option_error.hpp"
 #include "holdfast/core/verdict.hpp"
+#include "holdfast/policy/adaptive_limit.hpp"
 #include "holdfast/policy/bulkhead.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
 #include "holdfast/policy/rate_limiter.hpp"
@@ -56,6 +57,7 @@ struct guard {
   duration total_timeout{};      // zero: a call may last as long as its context says
   rate_limiter* rate = nullptr;  // charged once a call, however often it is repeated
   bulkhead* room = nullptr;
+  adaptive_limit* limit = nullptr;  // finds out from each attempt how many the room should take
   circuit_breaker* breaker = nullptr;
   rate_limiter* attempt_rate = nullptr;  // charged for each attempt
   retry_budget* budget = nullptr;
@@ -72,8 +74,10 @@ struct guard {
 static_assert(std::is_aggregate_v<guard>);
 
 constexpr option_error validate(const guard& g) noexcept {
-  return first_of(at_least("total_timeout", g.total_timeout.count(), 0),
-                  at_least("attempt_timeout", g.attempt_timeout.count(), 0), validate(g.retry));
+  return first_of(
+      at_least("total_timeout", g.total_timeout.count(), 0), at_least("attempt_timeout", g.attempt_timeout.count(), 0),
+      validate(g.retry),
+      g.limit != nullptr && g.room == nullptr ? option_error{"limit", 1, "only with a room", 0} : option_error{});
 }
 
 // Hears what happens to a call, to count and log it. One of your own has these members, noexcept; they are called on the

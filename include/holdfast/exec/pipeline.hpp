@@ -18,7 +18,8 @@
 //   fallback          outermost: what it answers is not counted, repeated or timed by others
 //   deadline          of the whole call: before all that may take time of it
 //   rate              before retry: charged once a call. Once more behind the breaker: for each attempt
-//   bulkhead          before retry: one place for the whole call, its waits too; behind it: one for each attempt
+//   bulkhead          before retry: one place for the whole call, its waits too; behind it: one for each attempt.
+//                     with::adaptive_bulkhead(room, limit): how many places there are is found out from each attempt
 //   retry
 //   breaker           behind retry, so that it sees every attempt, or with::whole_call, before it; behind the bulkhead, which would
 //                     otherwise turn away those that hold one of its few probes
@@ -85,7 +86,8 @@ class pipeline {
       "with::attempt_timeout comes last: it is the time of one attempt. For the whole call there is with::deadline");
 
  public:
-  static constexpr call_shape shape = shape_of(order, (with::is_budgeted<Layers> || ...));
+  static constexpr call_shape shape =
+      shape_of(order, (with::is_budgeted<Layers> || ...), (with::is_adaptive<Layers> || ...));
   static constexpr bool falls_back = order_has(order, layer_kind::fallback);
 
   constexpr explicit pipeline(std::string_view name,

@@ -14,6 +14,7 @@
 
 #include "holdfast/exec/guard.hpp"
 #include "holdfast/exec/pipeline_order.hpp"
+#include "holdfast/policy/adaptive_limit.hpp"
 #include "holdfast/policy/bulkhead.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
 #include "holdfast/policy/fallback.hpp"
@@ -55,6 +56,21 @@ class bulkhead {
 
  private:
   holdfast::bulkhead* room_;
+};
+
+// One whose limit is found out from each attempt.
+class adaptive_bulkhead : public bulkhead {
+ public:
+  static constexpr bool adaptive = true;
+  constexpr adaptive_bulkhead(holdfast::bulkhead& room, adaptive_limit& limit) noexcept
+      : bulkhead(room), limit_(&limit) {}
+  constexpr void enter(guard& g, bool inside) const noexcept {
+    bulkhead::enter(g, inside);
+    g.limit = limit_;
+  }
+
+ private:
+  adaptive_limit* limit_;
 };
 
 // What the operations of this pipeline are. Without one, what each call's context says.
@@ -193,6 +209,10 @@ fallback(verdict_mask, Tiers...) -> fallback<Tiers...>;
 template <class Layer>
 inline constexpr bool is_budgeted = requires {
   requires Layer::budgeted;
+};
+template <class Layer>
+inline constexpr bool is_adaptive = requires {
+  requires Layer::adaptive;
 };
 // What a layer knows of all calls.
 template <class Layer>

@@ -93,7 +93,7 @@ constexpr bool order_has(const std::array<layer_kind, N>& layers, layer_kind wan
 
 // Which policies a pipeline of these layers has.
 template <std::size_t N>
-constexpr call_shape shape_of(const std::array<layer_kind, N>& layers, bool budgeted) noexcept {
+constexpr call_shape shape_of(const std::array<layer_kind, N>& layers, bool budgeted, bool adaptive) noexcept {
   constexpr auto known = [](bool there) { return there ? presence::present : presence::absent; };
   const auto has = [&](layer_kind wanted) { return order_has(layers, wanted); };
   bool call_rate = false;
@@ -108,7 +108,8 @@ constexpr call_shape shape_of(const std::array<layer_kind, N>& layers, bool budg
           .breaker = known(has(layer_kind::breaker) || has(layer_kind::call_breaker)),
           .attempt_rate = known(attempt_rate),
           .budget = known(budgeted),
-          .retry = known(has(layer_kind::retry))};
+          .retry = known(has(layer_kind::retry)),
+          .limit = known(adaptive)};
 }
 
 }  // namespace holdfast
