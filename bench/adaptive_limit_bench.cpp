@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // adaptive_limit, and the latency_sketch under it, beside what people write: a std::mutex around two histograms that take turns,
-// and one around the samples of a window. The latter is how brpc's auto limiter, failsafe-go's and Netflix's windowed limit (by
-// an exchange of a new object) are made: whoever ends a call has the window for himself while he adds to it. The bucket
+// and one around the samples of a window, as in brpc's auto limiter (which takes but one sample in 100 us, so that the mutex
+// does not show): whoever ends a call has the window for himself while he adds to it. The bucket
 // arithmetic is the same for both, so the sharing alone is compared. All are handed the same `now`; one reading of the clock
 // serves 32 calls. The floors are what the machine wants for the least that such a call could do.
 //

@@ -3,12 +3,13 @@
 //
 //   operation   caller         progress                        cost                              allocates   when refused
 //   begin       any thread     wait-free                       one load                          never       -
-//   end         any thread     wait-free with a place of its   three loads, a store; else and    never       `counted` is false
-//                              own, else lock-free             for the highest load one CAS
+//   end         any thread     lock-free; waits for nobody     some loads and a store of its     never       `counted` is false
+//                              who reads a window              own; seldom a CAS, once a window
+//                                                              a pass over its counters
 //   limit       any observer   wait-free                       one load                          never       -
 //   snapshot    any observer   lock-free                       a copy of some words              never       -
 //
-// In short: any thread | wait-free with a slot, else lock-free | never | the call is not judged by, and is told so
+// In short: any thread | lock-free | never | the call is not judged by, and is told so
 //
 // begin() gives a ticket for a call, end() takes it back with what came of the call, and once a window (a second) one of
 // those who end a call reads what the others counted, asks the algorithm and publishes the new limit. Nobody waits for it: who
@@ -37,12 +38,14 @@
 //
 // Memory: 60 KiB, of which is touched what latency_sketch touches. A thread that dies inside end() while it reads a window
 // leaves the limit as it is for good.
-// Method: Netflix's concurrency-limits (windowed limit), Envoy's adaptive concurrency (epochs, probes). Samples are counted as
-// policy/latency_sketch.hpp counts them, where Netflix, failsafe-go and brpc's auto limiter lock a mutex for each.
+// Method: Netflix's concurrency-limits (windowed limit), Envoy's adaptive concurrency (epochs, probes). Each call is a sample,
+// counted as policy/latency_sketch.hpp counts. (Netflix exchanges a new object for each; brpc's auto limiter locks a mutex and
+// so takes but one sample in 100 us.)
 // Orders: the times at which a window is over are a lock that nobody waits for: who exchanges one for `being_closed` alone
 // reads and writes the algorithm until it stores the next one. All else is counts, and hints that another exchange judges.
 // Proof: unit/adaptive_limit_test.cpp (A1-A4, the histories), unit/limit_algorithm_test.cpp, stress/adaptive_limit_stress.cpp,
-// model/adaptive_limit_model.cpp (who closes, and what counts where), alloc/policy_alloc_test.cpp, bench/adaptive_limit_bench.cpp.
+// model/adaptive_limit_model.cpp (who closes, and what counts where), fuzz/adaptive_limit_fuzz.cpp (every window, and A4),
+// alloc/policy_alloc_test.cpp, bench/adaptive_limit_bench.cpp.
 #pragma once
 
 #include <cstdint>

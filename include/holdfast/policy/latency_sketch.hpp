@@ -17,11 +17,10 @@
 //   L3 What many threads record is there, all of it, once they are done (up to 2^20 - 1 a window, bucket and thread).
 //
 // When to use: the delay of a hedge from the latencies that its own dependency has; windows of an adaptive limit. To be asked
-// seldom beside how often it is told: a percentile reads some 3 KiB a thread, about two microseconds. For people's eyes, over
-// all time: telemetry/histogram.hpp.
+// seldom beside how often it is told. For people's eyes, over all time: telemetry/histogram.hpp.
 //
-// Memory: 58 KiB, and no pointer: 432 buckets for each of 16 threads and for all others together. Only what was recorded is
-// touched: latencies within a factor of two are one or two cache lines a thread.
+// Memory: 60 KiB, and no pointer: 432 buckets for each of 16 threads and for all others together. Latencies within a factor
+// of four touch 256 bytes a thread.
 // Method: two rotating histograms (tower's hedge), in buckets of HdrHistogram; the number of the window stands in each word, so
 // that rotation is nobody's task: policy/window_counts.hpp.
 // Proof: unit/latency_sketch_test.cpp (L1, L2), stress/latency_sketch_stress.cpp (L3), model/latency_sketch_model.cpp,

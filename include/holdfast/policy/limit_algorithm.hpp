@@ -9,8 +9,9 @@
 // Pure arithmetic on whole numbers, not by itself: policy/adaptive_limit.hpp collects the windows. Equal windows give equal
 // limits on every machine. One of your own has these two members, and options with a validate().
 //
-//   aimd        gives way by a tenth where calls were dropped or too slow, else one more. Knows nothing of queues, needs
-//               nothing but a timeout, and so never takes a slow callee for a full one. From S back to L: L - S windows.
+//   aimd        gives way by a tenth where calls were dropped or too slow, once for all that were under way, else one more.
+//               Knows nothing of queues, needs nothing but a timeout, and so never takes a slow callee for a full one. From S
+//               back to L: L - S windows.
 //   vegas       estimates from the latency how many calls wait in the callee's queue, and keeps them few. Has to know what
 //               the callee takes without a queue, and measures that anew from time to time with few calls at once: a probe.
 //               From S back to L: (L - S) / 6 windows, and five more where it has to measure first.
