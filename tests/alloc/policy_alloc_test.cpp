@@ -73,7 +73,8 @@ TEST_CASE("a bulkhead admits, refuses and changes its limit without an allocatio
 TEST_CASE("latencies are recorded and asked for, and limits found from them, without an allocation", "[alloc]") {
   latency_sketch sketch({});
   adaptive_limit_by<vegas> by_vegas({.min_results = 10}, {.probe_every = 5});
-  adaptive_limit_by<gradient2> by_gradient({.min_results = 10});
+  adaptive_limit_by<gradient> by_gradient({.min_results = 10}, {.probe_every = 5});
+  adaptive_limit_by<gradient2> by_gradient2({.min_results = 10});
   adaptive_limit_by<aimd> by_aimd({.min_results = 10});
   CHECK(allocations_in([&] {
           for (int i = 0; i < rounds; ++i) {
@@ -82,7 +83,7 @@ TEST_CASE("latencies are recorded and asked for, and limits found from them, wit
             static_cast<void>(sketch.percentile(950, now));
             for (adaptive_limit* limit :
                  {static_cast<adaptive_limit*>(&by_vegas), static_cast<adaptive_limit*>(&by_gradient),
-                  static_cast<adaptive_limit*>(&by_aimd)}) {
+                  static_cast<adaptive_limit*>(&by_gradient2), static_cast<adaptive_limit*>(&by_aimd)}) {
               limit->end(limit->begin(now - 5ms, 30), static_cast<verdict>(i % 8), now);
               static_cast<void>(limit->snapshot());
             }

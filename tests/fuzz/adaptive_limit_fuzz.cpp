@@ -152,7 +152,7 @@ void algorithms(input& in) {
   if (bounds.smallest > bounds.largest) std::swap(bounds.smallest, bounds.largest);
   if (in.byte() % 8 != 0) bounds.initial = std::clamp(bounds.initial, bounds.smallest, bounds.largest);
   const auto permille = static_cast<std::uint16_t>(in.below(2'000));
-  switch (in.byte() % 3) {
+  switch (in.byte() % 4) {
     case 0:
       return windows<aimd>(in, {.bounds = bounds,
                                 .timeout = duration(some(4)),
@@ -164,6 +164,11 @@ void algorithms(input& in) {
                                  .tolerated_drops_permille = static_cast<std::uint16_t>(in.below(1'100)),
                                  .probe_limit = 1 + some(4) % std::max(bounds.largest, 1U),
                                  .probe_every = some(1)});
+    case 2:
+      return windows<gradient>(in, {.bounds = bounds,
+                                    .noise_permille = permille,
+                                    .probe_limit = 1 + some(4) % std::max(bounds.largest, 1U),
+                                    .probe_every = some(1)});
     default:
       return windows<gradient2>(in, {.bounds = bounds,
                                      .tolerance_permille = permille,

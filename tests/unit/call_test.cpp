@@ -597,7 +597,7 @@ TEST_CASE("an adaptive limit hears of each attempt, and the room gets what it ha
   t.answers = {reset, reset, 7};
   CHECK(run(protects, twice, t.clock, t.op(), t.wait()).ok());
   CHECK(room.limit() == 2);  // from its first attempt on
-  t.answers.push_back(7);
+  t.answers.emplace_back(7);
   t.clock.advance(1s);
   CHECK(run(protects, twice, t.clock, t.op(), t.wait()).ok());
   CHECK(limit.snapshot().windows == 1);

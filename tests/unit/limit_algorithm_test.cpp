@@ -83,6 +83,8 @@ TEST_CASE("A4 no window, however odd, drives a limit out of its bounds", "[limit
     keeps_to_its_bounds<vegas>({.bounds = bounds, .probe_limit = 1, .probe_every = 20}, 1);
     keeps_to_its_bounds<vegas>({.bounds = bounds, .probe_limit = bounds.largest, .probe_every = 20}, bounds.largest);
     keeps_to_its_bounds<vegas>({.bounds = bounds, .probe_limit = 1, .probe_every = 0}, 1);
+    keeps_to_its_bounds<gradient>({.bounds = bounds, .probe_limit = 1, .probe_every = 20}, 1);
+    keeps_to_its_bounds<gradient>({.bounds = bounds, .probe_limit = 1, .probe_every = 0}, 1);
   }
 }
 
@@ -90,7 +92,9 @@ TEST_CASE("no algorithm raises a limit that is not used", "[limit_algorithm]") {
   aimd a({.bounds = wide});
   vegas v({.bounds = wide, .probe_every = 0});
   gradient2 g({.bounds = wide});
+  gradient e({.bounds = wide, .probe_every = 0});
   CHECK(after(a, idle(1ms), 100) == 100);
+  CHECK(after(e, idle(1ms), 100) == 100);
   CHECK(after(v, idle(1ms), 100) == 100);
   CHECK(after(g, idle(1ms), 100) == 100);
   // Half of it is use enough.
@@ -99,6 +103,7 @@ TEST_CASE("no algorithm raises a limit that is not used", "[limit_algorithm]") {
   CHECK(after(a, half, 1) == 101);
   CHECK(after(v, half, 1) == 112);
   CHECK(after(g, half, 2) == 101);
+  CHECK(after(e, half, 1) == 135);
 }
 
 TEST_CASE("aimd gives way by a tenth to drops and to calls that are too slow, else goes up by one",
@@ -150,6 +155,45 @@ TEST_CASE("vegas gives way to drops, whether any call was answered or not", "[li
   CHECK(v.baseline() == 0ns);
   CHECK(v.on_window(busy(1ms, 9)).limit == 104);  // from 98 one digit less, so 6 more
   CHECK(v.on_window(busy(1ms, 20)).limit == 102);
+}
+
+TEST_CASE("gradient goes by the numbers of its source", "[limit_algorithm]") {
+  const auto one_window = [](const limit_window& w) {
+    gradient g({.bounds = wide, .probe_every = 0});
+    g.on_window(idle(100ms));
+    return g.on_window(w).limit;
+  };
+  // At 100 there is a headroom of ten.
+  CHECK(one_window(busy(125ms)) == 110);      // as it should be, with what is noise
+  CHECK(one_window(busy(100ms)) == 135);      // 1.25 times
+  CHECK(one_window(busy(250ms)) == 60);       // half
+  CHECK(one_window(busy(10s)) == 60);         // not less than half
+  CHECK(one_window(busy(1ms)) == 135);        // a window that is faster is the baseline
+  CHECK(one_window(busy(125ms, 250)) == 90);  // 1000 of 1250 answered
+  CHECK(one_window(only_drops) == 60);
+  gradient g({.bounds = wide, .probe_every = 0});
+  CHECK(g.on_window({}).limit == 100);
+  CHECK(g.on_window(only_drops).limit == 60);
+  CHECK(g.baseline() == 0ns);
+}
+
+TEST_CASE("gradient measures anew after five windows at the floor (Envoy 10647), and as often as it should",
+          "[limit_algorithm]") {
+  gradient g({.bounds = {.initial = 20, .smallest = 4, .largest = 1'000}, .probe_every = 1'000'000});
+  g.on_window(idle(1ms));
+  std::uint32_t windows = 0;
+  while (!g.on_window(busy(50ms)).probe) REQUIRE(++windows < 100);
+  CHECK(windows >= 5);
+  CHECK(g.limit() == 3);
+  CHECK(g.on_window(busy(50ms)).limit == 4);
+  CHECK(g.baseline() == 50ms);
+  CHECK(g.on_window(busy(50ms)).limit == 7);  // 4 * 1.25 + 2
+  gradient often({.bounds = wide, .probe_every = 10});
+  int probes = 0;
+  for (int i = 0; i < 120; ++i) probes += often.on_window(busy(10ms)).probe ? 1 : 0;
+  CHECK(probes >= 9);
+  CHECK(probes <= 11);
+  CHECK(after(often, busy(10ms), 1) == 1'000);
 }
 
 TEST_CASE("gradient2 goes by the numbers of its source", "[limit_algorithm]") {
@@ -308,6 +352,11 @@ TEST_CASE("options of limits are validated", "[limit_algorithm]") {
   CHECK(validate(vegas_options{.probe_limit = 0}).field == "probe_limit");
   CHECK(validate(vegas_options{.probe_limit = 201}).field == "probe_limit");
   CHECK(validate(vegas_options{.probe_every = 1'000'000'001}).field == "probe_every");
+  static_assert(!validate(gradient_options{}));
+  CHECK(validate(gradient_options{.bounds = {.smallest = 0}}).field == "smallest");
+  CHECK(validate(gradient_options{.noise_permille = 10'001}).field == "noise_permille");
+  CHECK(validate(gradient_options{.probe_limit = 0}).field == "probe_limit");
+  CHECK(validate(gradient_options{.probe_every = 1'000'000'001}).field == "probe_every");
   CHECK(validate(gradient2_options{.tolerance_permille = 999}).field == "tolerance_permille");
   CHECK(validate(gradient2_options{.queue = 0}).field == "queue");
   CHECK(validate(gradient2_options{.smoothing_permille = 1'001}).field == "smoothing_permille");

@@ -25,8 +25,8 @@
 //      conditions. Epochs begin where the limit is cut at once (a probe of vegas, a cut of aimd), and not with windows: else
 //      calls longer than a window would never be seen.
 //   A2 The smallest limit and the limit of a probe are two numbers.
-//   A3 After a latency that was ten times as high for a minute, the limit comes back to 90 % of what it was, within the
-//      windows that policy/limit_algorithm.hpp names for each algorithm.
+//   A3 After a latency that was ten times as high for a minute, a limit that is used comes back to 90 % of what it was, within
+//      the windows that policy/limit_algorithm.hpp names for each algorithm.
 //   A4 The limit is within the algorithm's bounds at every moment, but for a probe's.
 //
 // A window in which fewer than `min_results` calls were counted goes on for another: so few say nothing. A probe ends as soon

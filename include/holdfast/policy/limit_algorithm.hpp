@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// limit_algorithm: what the calls of a window say about how many there may be at once: aimd, vegas and gradient2.
+// limit_algorithm: what the calls of a window say about how many there may be at once: aimd, vegas, gradient and gradient2.
 //
 //   operation   caller       progress    cost                     allocates   when refused
 //   on_window   one at a     wait-free   some ten instructions    never       -
@@ -15,21 +15,25 @@
 //   vegas       estimates from the latency how many calls wait in the callee's queue, and keeps them few. Has to know what
 //               the callee takes without a queue, and measures that anew from time to time with few calls at once: a probe.
 //               From S back to L: (L - S) / 6 windows, and five more where it has to measure first.
+//   gradient    changes the limit by as much as the latency is above or below what it should be, with a headroom of its square
+//               root; probes as vegas does, and more often. Fast: from S back to L in (L - S) / sqrt(S) windows at the most.
 //   gradient2   compares the latency with that of the last ten minutes. Needs no probe, and takes a queue that stays for what
 //               is usual. From S back to L: (L - S) / 0.8 windows.
 //
 //   A2 The smallest limit and the limit of a probe are two numbers, and a probe never raises the limit (Envoy #46532).
-//   A3 After a latency that was ten times as high for a minute, the limit is 90 % of what it was within the windows above.
+//   A3 After a latency that was ten times as high for a minute, a limit that is used is 90 % of what it was within the windows
+//      above, to which it adds three at the most for what waits in the callee's queue by then.
 //   A4 The limit is never below `smallest` or above `largest`, but in a probe, which may be below.
 //
-// No limit grows that is not used: where at most half of it was in flight, what a window says is of no use. Where latencies
-// are compared it is medians with medians: a shortest latency of so many calls is an exception (a cached answer, a check of
-// health), and a mean is made of exceptions of the other kind.
+// No limit grows of which less than half was in flight. Where latencies are compared it is medians with medians: a shortest
+// latency of so many calls is an exception (a cached answer, a check of health), and a mean is made of exceptions of the other
+// kind.
 //
-// Methods: Netflix's concurrency-limits, with its numbers; what a probe is, when there is one and that it has noise to allow
-// for: Envoy's gradient controller. Other than there: a window gives way to drops if they are more than a tolerated share,
-// since it is a thousand calls and not one (aimd, vegas); and gradient2, which does not look at drops there, takes the share
-// of the calls that were not dropped for its gradient if that is the lower one.
+// Methods: Netflix's concurrency-limits, with its numbers (aimd, vegas, gradient2); Envoy's gradient controller (gradient), and
+// from it what a probe is, when there is one and that there is noise to allow for. Other than there: a window gives way to
+// drops if they are more than a tolerated share, since it is a thousand calls and not one (aimd, vegas); the gradients, which
+// do not look at drops there, give way by the share of the calls that were dropped; and a baseline that a window undercuts is
+// lowered in gradient too, not by the next probe only.
 // Proof: unit/limit_algorithm_test.cpp (A2, A4), unit/adaptive_limit_test.cpp (A3, before a simulated callee).
 #pragma once
 
@@ -135,6 +139,54 @@ class aimd {
 };
 static_assert(limit_algorithm<aimd>);
 
+// --- those that compare with what a call takes without a queue
+
+// What that is, and when it is measured anew: by a probe, for one window.
+class baseline_probe {
+ public:
+  constexpr baseline_probe(std::uint32_t every, std::uint64_t seed) noexcept : every_(every), seed_(seed) { plan(); }
+
+  [[nodiscard]] constexpr bool is_running() const noexcept { return running_; }
+  // Zero: nothing is known.
+  [[nodiscard]] constexpr duration baseline() const noexcept { return baseline_; }
+
+  // A window that is no probe's: what is shorter than the baseline is a better one.
+  constexpr void lower(const limit_window& w) noexcept {
+    if (w.samples != 0 && (baseline_ == duration::zero() || w.p50 < baseline_))
+      baseline_ = std::max(w.p50, duration(1));
+  }
+  // At its end. `crowded`: the lowest limit there is was too high by what is known.
+  constexpr void count_window(bool crowded) noexcept {
+    crowded_ = crowded ? crowded_ + 1 : 0;
+    if (every_ == 0 || (--next_in_ != 0 && crowded_ != enough)) return;
+    running_ = true;
+    crowded_ = 0;
+  }
+  constexpr void end(const limit_window& w) noexcept {
+    running_ = false;
+    if (w.samples >= few) baseline_ = std::max(w.p50, duration(1));
+    plan();
+  }
+
+ private:
+  // So many windows in a row that are crowded say that the baseline may be wrong (Envoy #10647).
+  static constexpr std::uint32_t enough = 5;
+  // A probe that fewer calls answered has not measured anything.
+  static constexpr std::uint64_t few = 10;
+
+  constexpr void plan() noexcept {
+    next_in_ = every_ + static_cast<std::uint32_t>(splitmix64_mix(seed_ + plans_++) % (every_ / 7 + 1));
+  }
+
+  std::uint32_t every_;
+  std::uint32_t next_in_ = 0;  // windows
+  std::uint64_t seed_;
+  std::uint64_t plans_ = 0;
+  std::uint32_t crowded_ = 0;  // windows in a row
+  bool running_ = false;
+  duration baseline_{};
+};
+
 // --- vegas
 
 struct vegas_options {
@@ -157,35 +209,30 @@ constexpr option_error validate(const vegas_options& o) noexcept {
 class vegas {
  public:
   using options = vegas_options;
-  constexpr explicit vegas(const options& o) noexcept : o_(o), limit_(o.bounds.initial) {
+  constexpr explicit vegas(const options& o) noexcept : o_(o), limit_(o.bounds.initial), probe_(o.probe_every, o.seed) {
     HOLDFAST_ASSERT(!validate(o));
-    plan_probe();
   }
 
   [[nodiscard]] constexpr std::uint32_t limit() const noexcept {
-    return probing_ ? std::min(limit_, o_.probe_limit) : limit_;
+    return probe_.is_running() ? std::min(limit_, o_.probe_limit) : limit_;
   }
   // What a call takes without a queue, as far as it is known.
-  [[nodiscard]] constexpr duration baseline() const noexcept { return baseline_; }
+  [[nodiscard]] constexpr duration baseline() const noexcept { return probe_.baseline(); }
 
   constexpr limit_step on_window(const limit_window& w) noexcept {
-    if (probing_) {
-      end_probe(w);
-    } else {
-      change(w);
-      if (o_.probe_every != 0 && (--probe_in_ == 0 || crowded_ == enough)) begin_probe();
+    if (probe_.is_running()) {
+      probe_.end(w);
+      return {.limit = limit()};
     }
-    return {.limit = limit(), .new_epoch = probing_, .probe = probing_};
+    probe_.lower(w);
+    probe_.count_window(change(w));
+    return {.limit = limit(), .new_epoch = probe_.is_running(), .probe = probe_.is_running()};
   }
 
  private:
   // The queue is kept between these, times the digits of the limit after the first.
   static constexpr std::uint32_t least_digits = 3;
   static constexpr std::uint32_t most_digits = 6;
-  // So many windows at the lowest limit that say it is too high: the baseline may be wrong (Envoy #10647).
-  static constexpr std::uint32_t enough = 5;
-  // A probe that fewer calls answered has not measured anything.
-  static constexpr std::uint64_t few = 10;
 
   static constexpr std::uint32_t log10_of(std::uint32_t n) noexcept {
     std::uint32_t digits = 0;
@@ -193,18 +240,13 @@ class vegas {
     return std::max(digits, 1U);
   }
 
-  constexpr void change(const limit_window& w) noexcept {
-    if (w.samples != 0 && (baseline_ == duration::zero() || w.p50 < baseline_))
-      baseline_ = std::max(w.p50, duration(1));
+  // Whether half of the lowest limit was a queue.
+  constexpr bool change(const limit_window& w) noexcept {
     const std::uint32_t unit = log10_of(limit_);
     const bool drops = w.drops_above(o_.tolerated_drops_permille);
-    if (!drops && (w.samples == 0 || !w.uses(limit_))) {
-      crowded_ = 0;
-      return;
-    }
+    if (!drops && (w.samples == 0 || !w.uses(limit_))) return false;
     const std::uint64_t queue = drops ? limit_ : queue_at(w.p50);
     const bool crowded = limit_ <= std::max(o_.bounds.smallest, most_digits) && 2 * queue > limit_;
-    crowded_ = crowded ? crowded_ + 1 : 0;
     if (drops || queue > most_digits * unit) {
       limit_ = o_.bounds.clamp(limit_ - std::min(limit_, unit));
     } else if (queue <= unit) {
@@ -212,38 +254,94 @@ class vegas {
     } else if (queue < least_digits * unit) {
       limit_ = o_.bounds.clamp(std::uint64_t{limit_} + unit);
     }
+    return crowded;
   }
   // Of the calls under way, those that are there only because it takes so long; rounded up.
   [[nodiscard]] constexpr std::uint64_t queue_at(duration rtt) const noexcept {
     __extension__ using wide = unsigned __int128;
-    const auto longest = static_cast<wide>(baseline_.count()) * (1000U + o_.noise_permille);
+    const auto longest = static_cast<wide>(baseline().count()) * (1000U + o_.noise_permille);
     const auto now = static_cast<wide>(rtt.count()) * 1000U;
     return now <= longest ? 0 : static_cast<std::uint64_t>((limit_ * (now - longest) + now - 1) / now);
   }
 
-  constexpr void begin_probe() noexcept {
-    probing_ = true;
-    crowded_ = 0;
+  options o_;
+  std::uint32_t limit_;  // the one that a probe comes back to
+  baseline_probe probe_;
+};
+static_assert(limit_algorithm<vegas>);
+
+// --- gradient
+
+struct gradient_options {
+  limit_bounds bounds{};
+  std::uint16_t noise_permille = 250;  // so much longer than without a queue is not yet one
+  std::uint32_t probe_limit = 3;       // while it is measured what a call takes without a queue
+  std::uint32_t probe_every = 60;      // windows, and up to a seventh more; 0: never
+  std::uint64_t seed = 0;              // of that: services with different ones do not probe together
+};
+static_assert(std::is_aggregate_v<gradient_options>);
+
+constexpr option_error validate(const gradient_options& o) noexcept {
+  return first_of(validate(o.bounds), at_most("noise_permille", o.noise_permille, 10'000),
+                  at_least("probe_limit", o.probe_limit, 1), at_most("probe_limit", o.probe_limit, o.bounds.largest),
+                  at_most("probe_every", o.probe_every, 1'000'000'000));
+}
+
+class gradient {
+ public:
+  using options = gradient_options;
+  constexpr explicit gradient(const options& o) noexcept
+      : o_(o), limit_(o.bounds.initial), probe_(o.probe_every, o.seed) {
+    HOLDFAST_ASSERT(!validate(o));
   }
-  constexpr void end_probe(const limit_window& w) noexcept {
-    probing_ = false;
-    if (w.samples >= few) baseline_ = std::max(w.p50, duration(1));
-    plan_probe();
+
+  [[nodiscard]] constexpr std::uint32_t limit() const noexcept {
+    return probe_.is_running() ? std::min(limit_, o_.probe_limit) : limit_;
   }
-  constexpr void plan_probe() noexcept {
-    probe_in_ =
-        o_.probe_every + static_cast<std::uint32_t>(splitmix64_mix(o_.seed + probes_++) % (o_.probe_every / 7 + 1));
+  // What a call takes without a queue, as far as it is known.
+  [[nodiscard]] constexpr duration baseline() const noexcept { return probe_.baseline(); }
+
+  constexpr limit_step on_window(const limit_window& w) noexcept {
+    if (probe_.is_running()) {
+      probe_.end(w);
+      return {.limit = limit()};
+    }
+    probe_.lower(w);
+    probe_.count_window(change(w));
+    return {.limit = limit(), .new_epoch = probe_.is_running(), .probe = probe_.is_running()};
+  }
+
+ private:
+  // Whether the smallest limit was still too high.
+  constexpr bool change(const limit_window& w) noexcept {
+    if (w.samples + w.drops == 0 || !w.uses(limit_)) return false;
+    const bool was_smallest = limit_ == o_.bounds.smallest;
+    limit_ = o_.bounds.clamp(std::uint64_t{limit_} * slope(w) / 1000 + root_of(limit_));
+    return was_smallest && limit_ == o_.bounds.smallest;
+  }
+  // In thousandths, of 500 to 2000; less where calls were dropped.
+  [[nodiscard]] constexpr std::uint64_t slope(const limit_window& w) const noexcept {
+    if (w.samples == 0) return 500;
+    __extension__ using wide = unsigned __int128;
+    const auto longest = static_cast<wide>(baseline().count()) * (1000U + o_.noise_permille);
+    const auto by_latency =
+        std::clamp<wide>(longest / static_cast<wide>(std::max(w.p50, duration(1)).count()), 500, 2000);
+    return std::max<std::uint64_t>(static_cast<std::uint64_t>(by_latency) * w.samples / (w.samples + w.drops), 500);
+  }
+  // Rounded down.
+  static constexpr std::uint32_t root_of(std::uint32_t n) noexcept {
+    std::uint64_t root = 0;
+    for (std::uint64_t bit = 1U << 15U; bit != 0; bit >>= 1U) {
+      if ((root + bit) * (root + bit) <= n) root += bit;
+    }
+    return static_cast<std::uint32_t>(root);
   }
 
   options o_;
   std::uint32_t limit_;  // the one that a probe comes back to
-  bool probing_ = false;
-  std::uint32_t crowded_ = 0;   // windows in a row that would have lowered the smallest limit
-  std::uint32_t probe_in_ = 0;  // windows
-  std::uint64_t probes_ = 0;    // planned
-  duration baseline_{};
+  baseline_probe probe_;
 };
-static_assert(limit_algorithm<vegas>);
+static_assert(limit_algorithm<gradient>);
 
 // --- gradient2
 
