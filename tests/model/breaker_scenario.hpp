@@ -72,7 +72,8 @@ class ledger {
   }
   // I5: from `begin` each transition begins where the one before it ended, with the next generation, was told once, and
   // the last one is where the breaker is. Automatic ones never leave a forced state.
-  void check_chain(breaker_word begin, const breaker_snapshot& now) const {
+  template <class Snapshot>
+  void check_chain(breaker_word begin, const Snapshot& now) const {
     breaker_state state = begin.state();
     std::uint16_t generation = begin.generation();
     unsigned all = 0;

@@ -85,13 +85,15 @@ class breaker_rules {
   }
 
   // How long the opening with this generation lasts, if `level` openings went before it: the cap first, then the jitter,
-  // so that breakers that reached the cap do not come back in step.
-  [[nodiscard]] constexpr duration open_time(std::uint32_t level, std::uint16_t generation) const noexcept {
+  // so that breakers that reached the cap do not come back in step. Breakers that share their rules, and so the seed, each
+  // say a `salt` of their own for that.
+  [[nodiscard]] constexpr duration open_time(std::uint32_t level, std::uint16_t generation,
+                                             std::uint64_t salt = 0) const noexcept {
     const duration capped = options_.open_base > duration(options_.open_max.count() >> level)
                                 ? options_.open_max
                                 : duration(options_.open_base.count() << level);
     const duration swing = jitter_of(options_, capped);
-    splitmix64 bits(splitmix64_mix(options_.seed) ^ generation);
+    splitmix64 bits(splitmix64_mix(options_.seed ^ salt) ^ generation);
     return capped - swing +
            duration(static_cast<std::int64_t>(uniform_up_to(bits, 2 * static_cast<std::uint64_t>(swing.count()))));
   }
@@ -107,7 +109,7 @@ class breaker_rules {
   }
 
   // A call asks to be let through.
-  [[nodiscard]] constexpr step admit(breaker_word word, time_point now) const noexcept {
+  [[nodiscard]] constexpr step admit(breaker_word word, time_point now, std::uint64_t salt = 0) const noexcept {
     const std::uint32_t tick = breaker_tick::of(now);
     switch (word.state()) {
       case breaker_state::open:
@@ -118,7 +120,7 @@ class breaker_rules {
         const bool under_lease = leased(word, now);
         if (word.issued() > word.succeeded() && !under_lease) {
           if (options_.on_lease_over == lease_expiry::renew) return {half_open(word, now), breaker_cause::lease_over};
-          const breaker_word reopened = opened(word, now);
+          const breaker_word reopened = opened(word, now, salt);
           return {reopened, breaker_cause::lease_over, errc::breaker_open, breaker_tick::until(reopened.tick(), now)};
         }
         if (word.issued() < options_.probes) {
@@ -139,11 +141,11 @@ class breaker_rules {
   }
 
   // A result comes in that belongs to `word`. Whether it was slow matters to the window alone.
-  [[nodiscard]] constexpr step report(breaker_word word, breaker_effect effect, time_point now,
-                                      bool slow = false) const noexcept {
+  [[nodiscard]] constexpr step report(breaker_word word, breaker_effect effect, time_point now, bool slow = false,
+                                      std::uint64_t salt = 0) const noexcept {
     if (word.state() == breaker_state::half_open) {
       switch (effect) {
-        case breaker_effect::failure: return {opened(word, now), breaker_cause::probe_failed};
+        case breaker_effect::failure: return {opened(word, now, salt), breaker_cause::probe_failed};
         case breaker_effect::neutral: return {returned(word)};
         case breaker_effect::success: break;
       }
@@ -157,7 +159,7 @@ class breaker_rules {
       if (!failed) return {word.with_streak(0)};
       if (options_.consecutive_failures != 0) {
         if (word.streak() + 1 >= options_.consecutive_failures)
-          return {opened(word, now), breaker_cause::consecutive_failures};
+          return {opened(word, now, salt), breaker_cause::consecutive_failures};
         word = word.with_streak(word.streak() + 1);
       }
     }
@@ -169,8 +171,9 @@ class breaker_rules {
     return word.with_issued(word.issued() - 1);
   }
 
-  [[nodiscard]] constexpr breaker_word opened(breaker_word word, time_point now) const noexcept {
-    const duration closed_for = open_time(word.level(), static_cast<std::uint16_t>(word.generation() + 1U));
+  [[nodiscard]] constexpr breaker_word opened(breaker_word word, time_point now,
+                                              std::uint64_t salt = 0) const noexcept {
+    const duration closed_for = open_time(word.level(), static_cast<std::uint16_t>(word.generation() + 1U), salt);
     return word.next(breaker_state::open, std::min(word.level() + 1, breaker_word::most_level),
                      breaker_tick::after(now, std::max(closed_for, duration(breaker_tick::nanoseconds))));
   }

@@ -67,11 +67,7 @@ class breaker_window {
     friend constexpr bool operator==(const sums&, const sums&) noexcept = default;
   };
 
-  // A bucket of a window, rounded up.
-  static constexpr duration bucket_length(duration window) noexcept {
-    return duration((window.count() + (buckets - 2)) / (buckets - 1));
-  }
-  constexpr explicit breaker_window(duration window) noexcept : epochs_(bucket_length(window)) {}
+  constexpr explicit breaker_window(duration window) noexcept : epochs_(window, buckets - 1) {}
 
   [[nodiscard]] std::uint32_t epoch(time_point now) const noexcept { return epochs_.of(now); }
 

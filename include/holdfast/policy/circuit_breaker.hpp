@@ -75,6 +75,7 @@
 #include "holdfast/core/error.hpp"
 #include "holdfast/core/thread_slot.hpp"
 #include "holdfast/core/verdict.hpp"
+#include "holdfast/policy/breaker_answer.hpp"
 #include "holdfast/policy/breaker_options.hpp"
 #include "holdfast/policy/breaker_rules.hpp"
 #include "holdfast/policy/breaker_window.hpp"
@@ -82,26 +83,6 @@
 #include "holdfast/time/clock.hpp"
 
 namespace holdfast {
-
-// A step from one generation to the next, for counters and logs. Empty (false) if none happened.
-struct breaker_transition {
-  breaker_state from = breaker_state::closed;
-  breaker_state to = breaker_state::closed;
-  breaker_cause cause = breaker_cause::none;
-  std::uint16_t generation = 0;  // the one that began; one more than the one that ended, modulo 2^16
-
-  constexpr explicit operator bool() const noexcept { return cause != breaker_cause::none; }
-  friend constexpr bool operator==(const breaker_transition&, const breaker_transition&) noexcept = default;
-};
-
-// Why a call may not go on. Becomes an `error` where one is wanted; made into one on the hot path it would cost more
-// than the refusal.
-struct breaker_refusal {
-  errc code{};              // breaker_open, breaker_isolated or probe_quota; errc{}: not refused
-  duration retry_after{0};  // open: until the circuit lets probes through; probe_quota: at most so long; isolated: 0
-
-  operator error() const noexcept { return {code, retry_after}; }  // NOLINT(google-explicit-constructor)
-};
 
 struct breaker_snapshot {
   breaker_state state = breaker_state::closed;

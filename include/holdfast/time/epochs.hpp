@@ -3,8 +3,8 @@
 //
 // A count that carries the number of its stretch is empty as soon as that number is over, and no timer has to say so. The
 // number costs one multiplication instead of a division, so a stretch may be longer than it should by a 2^-32nd part; it
-// wraps after 2^32 stretches. No clock is read; nothing allocates; a value of eight bytes.
-// Proof: unit/latency_sketch_test.cpp, unit/circuit_breaker_test.cpp.
+// wraps after 2^32 stretches. Those before the clock's zero do not follow on from those after it. No clock is read; nothing allocates; a value of eight bytes.
+// Proof: unit/latency_sketch_test.cpp, unit/circuit_breaker_test.cpp, unit/compact_breaker_test.cpp.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,15 @@ class epochs {
   // Of at least a nanosecond.
   constexpr explicit epochs(duration length) noexcept
       : per_nanosecond_(~std::uint64_t{0} / static_cast<std::uint64_t>(length.count())) {}
+  // So many to a window, rounded up to a nanosecond.
+  constexpr epochs(duration window, std::uint32_t parts) noexcept
+      : epochs(duration((window.count() + (parts - 1)) / parts)) {}
 
+  [[nodiscard]] constexpr std::uint64_t whole(time_point now) const noexcept {
+    return static_cast<std::uint64_t>(product(now) >> 64U);
+  }
   [[nodiscard]] constexpr std::uint32_t of(time_point now) const noexcept {
-    return static_cast<std::uint32_t>(product(now) >> 64U);
+    return static_cast<std::uint32_t>(whole(now));
   }
   // How many nanoseconds from `now` on, itself included, are of its epoch.
   [[nodiscard]] constexpr std::uint64_t left(time_point now) const noexcept {
