@@ -178,6 +178,21 @@ void compact_breaker::forget_streak(const compact_breaker_rules& rules, time_poi
   word_.compare_exchange_strong(seen, word.with_streak(0).bits(), mo::relaxed, mo::relaxed);
 }
 
+// Takes what is marked in the word of an unused breaker away, so that a failure that is counted from here on changes the word.
+// False: it is not as `word` says, or not unused.
+bool compact_breaker::forget_marks(const compact_breaker_rules& rules, breaker_word& word, time_point now) noexcept {
+  if (!word.dirty() && word.streak() == 0) return true;
+  std::uint64_t seen = word.bits();
+  word = word.with_dirty(false).with_streak(0);
+  // counter: publishes nothing
+  if (!word_.compare_exchange_strong(seen, word.bits(), mo::relaxed, mo::relaxed)) return false;
+  // [C5] seq_cst, pairs with [C1]: a failure that was counted by who still saw the mark
+  fence(mo::seq_cst);
+  if (unused(rules, word, now)) return true;
+  mark_dirty(rules, word);
+  return false;
+}
+
 breaker_transition compact_breaker::force(breaker_state to, time_point now) noexcept {
   breaker_word word = load();
   while (word.state() != to) {
@@ -211,8 +226,8 @@ breaker_transition compact_breaker::release(time_point now, breaker_state to) no
   return {};
 }
 
-compact_breaker_snapshot compact_breaker::snapshot(const compact_breaker_rules& rules, time_point now) const noexcept {
-  const breaker_word word = load();
+compact_breaker_snapshot compact_breaker::snapshot_of(const compact_breaker_rules& rules, breaker_word word,
+                                                      time_point now) const noexcept {
   compact_breaker_snapshot s;
   s.state = word.state();
   s.generation = word.generation();

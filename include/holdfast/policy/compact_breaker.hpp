@@ -214,7 +214,9 @@ class alignas(cache_line_size) compact_breaker {
 
   [[nodiscard]] breaker_state state() const noexcept { return load().state(); }
   [[nodiscard]] std::uint16_t generation() const noexcept { return load().generation(); }
-  [[nodiscard]] compact_breaker_snapshot snapshot(const compact_breaker_rules& rules, time_point now) const noexcept;
+  [[nodiscard]] compact_breaker_snapshot snapshot(const compact_breaker_rules& rules, time_point now) const noexcept {
+    return snapshot_of(rules, load(), now);
+  }
   [[nodiscard]] std::uint64_t name() const noexcept { return name_.load(mo::relaxed); }  // own: see breaker_table
 
  private:
@@ -227,6 +229,8 @@ class alignas(cache_line_size) compact_breaker {
   [[nodiscard]] breaker_word load() const noexcept {
     return breaker_word(word_.load(mo::relaxed));  // hint: the word publishes nothing but itself
   }
+  [[nodiscard]] compact_breaker_snapshot snapshot_of(const compact_breaker_rules& rules, breaker_word word,
+                                                     time_point now) const noexcept;
   bool swap(breaker_word& seen, breaker_word next) noexcept;
   // One attempt from `word`. False: the word is another by now, and `word` says which.
   bool try_admit(const compact_breaker_rules& rules, breaker_word& word, time_point now, admission& out) noexcept;
@@ -244,6 +248,7 @@ class alignas(cache_line_size) compact_breaker {
   void return_place(const compact_breaker_rules& rules, breaker_word seen) noexcept;
   breaker_transition force(breaker_state to, time_point now) noexcept;
   [[nodiscard]] bool unused(const compact_breaker_rules& rules, breaker_word word, time_point now) const noexcept;
+  bool forget_marks(const compact_breaker_rules& rules, breaker_word& word, time_point now) noexcept;
   void forget_streak(const compact_breaker_rules& rules, time_point now) noexcept;
 
   atomic<std::uint64_t> word_;   // by whoever takes a step
