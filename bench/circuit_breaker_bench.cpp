@@ -10,19 +10,21 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
-#include <mutex>
 #include <utility>
 
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
+#include "holdfast/policy/compact_breaker.hpp"
 
 #include "support/bench.hpp"
+#include "support/mutex_breaker.hpp"
 #include "support/shared.hpp"
 
 namespace {
 
 namespace bench = holdfast::bench;
 namespace mo = holdfast::mo;
+using bench::mutex_breaker;
 using holdfast::duration;
 using holdfast::time_point;
 using holdfast::verdict;
@@ -50,91 +52,23 @@ struct ours {
   std::uint64_t succeeded(time_point now) { return breaker.snapshot(now).window_ok; }
 };
 
-// Nothing clever and nothing silly: what a careful programmer has after an afternoon.
-class mutex_breaker {
- public:
-  bool admit(time_point now) {
-    const std::lock_guard lock(mutex_);
-    switch (state_) {
-      case state::closed: return true;
-      case state::open:
-        if (now < open_until_) return false;
-        state_ = state::half_open;
-        probes_ = passed_ = 0;
-        [[fallthrough]];
-      case state::half_open:
-        if (probes_ == 3) return false;
-        ++probes_;
-        return true;
-    }
-    return true;
-  }
-  void success(time_point now) {
-    const std::lock_guard lock(mutex_);
-    if (state_ == state::half_open) {
-      if (++passed_ == 3) {
-        state_ = state::closed;
-        buckets_ = {};
-      }
-      return;
-    }
-    ++bucket_at(now).ok;
-  }
-  void failure(time_point now) {
-    const std::lock_guard lock(mutex_);
-    if (state_ == state::half_open) return trip(now);
-    ++bucket_at(now).failed;
-    std::uint64_t ok = 0;
-    std::uint64_t failed = 0;
-    const auto epoch = now.time_since_epoch() / 1s;
-    for (const auto& b : buckets_) {
-      if (epoch - b.epoch < 10) {
-        ok += b.ok;
-        failed += b.failed;
-      }
-    }
-    if (ok + failed >= 20 && failed * 2 >= ok + failed) trip(now);
-  }
-
-  bool call(time_point now) {
-    if (!admit(now)) return false;
+// The form for very many, which all threads share a line of.
+struct compact {
+  holdfast::compact_breaker_rules rules{{.rules = {.failure_permille = 500, .min_calls = 20, .window = 10s}}};
+  holdfast::compact_breaker breaker;
+  [[gnu::always_inline]] bool admit(time_point now) { return static_cast<bool>(breaker.admit(rules, now)); }
+  [[gnu::always_inline]] bool call(time_point now) {
+    auto admission = breaker.admit(rules, now);
+    if (!admission) return false;
     benchmark::ClobberMemory();
-    success(now);
-    return true;
+    return !breaker.report(std::move(admission.ticket), verdict::ok, now).transition;
   }
   void open(time_point now) {
-    for (int i = 0; i < 20; ++i) failure(now);
+    for (int i = 0; i < 20; ++i) {
+      if (auto a = breaker.admit(rules, now)) breaker.report(std::move(a.ticket), verdict::transient, now);
+    }
   }
-  std::uint64_t succeeded(time_point) {
-    std::uint64_t ok = 0;
-    for (const auto& b : buckets_) ok += b.ok;
-    return ok;
-  }
-
- private:
-  enum class state { closed, open, half_open };
-  struct bucket {
-    std::int64_t epoch = 0;
-    std::uint64_t ok = 0;
-    std::uint64_t failed = 0;
-  };
-  bucket& bucket_at(time_point now) {
-    const auto epoch = now.time_since_epoch() / 1s;
-    bucket& b = buckets_[static_cast<std::size_t>(epoch % 10)];
-    if (b.epoch != epoch) b = {.epoch = epoch};
-    return b;
-  }
-  void trip(time_point now) {
-    state_ = state::open;
-    open_until_ = now + 1s;
-  }
-
-  std::mutex mutex_;
-  state state_ = state::closed;
-  int probes_ = 0;
-  int passed_ = 0;
-  time_point open_until_{};
-  std::array<bucket, 10> buckets_{};
+  std::uint64_t succeeded(time_point now) { return breaker.snapshot(rules, now).window_ok; }
 };
 
 // The same with a clock of its own: what it is handed is not looked at.
@@ -284,17 +218,21 @@ void row(const char* test_case, const char* contender, void (*function)(benchmar
 
 [[maybe_unused]] const bool registered = [] {
   row<ours>("admit_closed_1_thread", "holdfast", admit_closed<ours>);
+  row<compact>("admit_closed_1_thread", "holdfast_compact", admit_closed<compact>);
   row<mutex_breaker>("admit_closed_1_thread", "std_mutex", admit_closed<mutex_breaker>);
   row<load_and_branch>("admit_closed_1_thread", "floor_load_and_branch", admit_closed<load_and_branch>);
   row<ours>("admit_closed_2_threads", "holdfast", admit_closed<ours>, 2);
+  row<compact>("admit_closed_2_threads", "holdfast_compact", admit_closed<compact>, 2);
   row<mutex_breaker>("admit_closed_2_threads", "std_mutex", admit_closed<mutex_breaker>, 2);
   row<load_and_branch>("admit_closed_2_threads", "floor_load_and_branch", admit_closed<load_and_branch>, 2);
 
   row<ours>("call_closed_1_thread", "holdfast", call_closed<ours>);
+  row<compact>("call_closed_1_thread", "holdfast_compact", call_closed<compact>);
   row<mutex_breaker>("call_closed_1_thread", "std_mutex", call_closed<mutex_breaker>);
   row<mutex_breaker_own_clock>("call_closed_1_thread", "std_mutex_own_clock", call_closed<mutex_breaker_own_clock>);
   row<load_branch_and_own_store>("call_closed_1_thread", "floor_own_line", call_closed<load_branch_and_own_store>);
   row<ours>("call_closed_2_threads", "holdfast", call_closed<ours>, 2);
+  row<compact>("call_closed_2_threads", "holdfast_compact", call_closed<compact>, 2);
   row<mutex_breaker>("call_closed_2_threads", "std_mutex", call_closed<mutex_breaker>, 2);
   row<mutex_breaker_own_clock>("call_closed_2_threads", "std_mutex_own_clock", call_closed<mutex_breaker_own_clock>, 2);
   row<load_branch_and_own_store>("call_closed_2_threads", "floor_own_line", call_closed<load_branch_and_own_store>, 2);
@@ -307,6 +245,7 @@ void row(const char* test_case, const char* contender, void (*function)(benchmar
   }
 
   row<ours>("refuse_open", "holdfast", ask_open<ours>);
+  row<compact>("refuse_open", "holdfast_compact", ask_open<compact>);
   row<mutex_breaker>("refuse_open", "std_mutex", ask_open<mutex_breaker>);
   row<closed_admission>("refuse_open", "floor_admit_closed", ask_open<closed_admission>);
   return true;

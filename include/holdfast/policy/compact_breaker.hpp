@@ -39,7 +39,7 @@
 // Memory: 64 bytes, one line, no pointer, standard layout. A permit holds two pointers of its process.
 //
 // Method: as circuit_breaker, with one word a bucket. Orders: the word publishes nothing but itself.
-// Proof: model/compact_breaker_model.cpp, unit/compact_breaker_test.cpp.
+// Proof: model/compact_breaker_model.cpp, unit/compact_breaker_test.cpp, bench/circuit_breaker_bench.cpp.
 #pragma once
 
 #include <cstdint>
@@ -185,6 +185,9 @@ class alignas(cache_line_size) compact_breaker {
     const breaker_word word = load();
     if (word.is_closed()) [[likely]]
       return {.ticket = permit(this, &rules, word)};
+    if (word.state() == breaker_state::open &&
+        breaker_tick::ahead(word.tick(), breaker_tick::of(now), rules.open_longest()))
+      return {.refusal = {errc::breaker_open, breaker_tick::until(word.tick(), now)}};
     return admit_slowly(rules, word, now);
   }
 
