@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A circuit breaker allocates nothing: not in any state, and not in a thread's first call either.
+// Circuit breakers allocate nothing, in either form and by key: not in any state, and not in a thread's first call either.
 #include <cstdint>
+#include <memory>
 #include <thread>
 #include <utility>
 
+#include "holdfast/policy/breaker_table.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
 
 #include "support/catch.hpp"
@@ -51,4 +53,35 @@ TEST_CASE("a thread's first call through a breaker does not allocate", "[alloc]"
   }).join();
   CHECK(allocated == 0);
   CHECK(breaker.snapshot(time_point(1h)).window_ok == 1);
+}
+
+TEST_CASE("a table of breakers makes, finds, evicts, opens, overflows and forgets without an allocation", "[alloc]") {
+  const auto memory = std::make_unique<breaker_table_memory<64>>();
+  std::uint64_t refused = 0;
+  std::uint64_t overflowed = 0;
+  std::uint64_t evicted = 0;
+  CHECK(allocations_in([&] {
+          breaker_table table(*memory, {.breaker = {.rules = {.consecutive_failures = 3, .min_calls = 5}}});
+          time_point now{1h};
+          for (std::uint64_t i = 0; i < 20'000; ++i, now += i % 5000 == 0 ? duration(1min) : duration(1ms)) {
+            auto a = i % 2 == 0 ? table.admit(table.key(i % 131), now) : table.admit("a host by its name:443", now);
+            overflowed += a.overflowed ? 1U : 0U;
+            if (!a) {
+              const error why = a.refusal;
+              refused += why.kind == verdict::rejected ? 1U : 0U;
+              continue;
+            }
+            table.report(std::move(a.ticket), i % 131 < 40 ? verdict::timeout : verdict::ok, now, i % 7 * 20ms);
+            if (i % 1000 == 0) {
+              table.isolate(table.key(i % 131), now);
+              table.release(table.key(i % 131), now);
+              table.forget(table.key(i % 131));
+              table.visit(now, [&](const breaker_table::entry& e) { refused += e.breaker.level; });
+            }
+          }
+          evicted = table.totals().evicted;
+        }) == 0);
+  CHECK(overflowed > 0);
+  CHECK(refused > 0);
+  CHECK(evicted > 0);
 }

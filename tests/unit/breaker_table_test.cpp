@@ -238,7 +238,7 @@ TEST_CASE("T4: whatever the keys, a look-up stays within its slots", "[breaker_t
   held_table<1024> t;
   constexpr std::uint64_t hostile_keys = 5000;
   std::uint64_t placed = 0;
-  for (std::uint64_t k = 1; k <= hostile_keys; ++k) placed += t->admit(breaker_key{k}, start).overflowed ? 0 : 1;
+  for (std::uint64_t k = 1; k <= hostile_keys; ++k) placed += t->admit(breaker_key{k}, start).overflowed ? 0U : 1U;
   CHECK(placed >= breaker_table::set_size);
   CHECK(placed <= 1024);
   CHECK(t->totals().overflowed == hostile_keys - placed);

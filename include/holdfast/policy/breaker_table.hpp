@@ -53,7 +53,8 @@
 // Each step is one exchange that fails if another was taken meanwhile, and whoever finds a pending claim of its own key
 // takes the next step itself. A reader takes the word between two looks at the name: the same name means the same hands.
 //
-// Proof: model/breaker_table_model.cpp (T1-T3, T5, T7), unit/breaker_table_test.cpp, bench/breaker_table_bench.cpp.
+// Proof: model/breaker_table_model.cpp (T1-T3, T5, T7), unit/breaker_table_test.cpp,
+// stress/breaker_table_stress.cpp (T1-T3, T5), bench/breaker_table_bench.cpp.
 #pragma once
 
 #include <array>

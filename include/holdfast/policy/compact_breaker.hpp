@@ -39,7 +39,8 @@
 // Memory: 64 bytes, one line, no pointer, standard layout. A permit holds two pointers of its process.
 //
 // Method: as circuit_breaker, with one word a bucket. Orders: the word publishes nothing but itself.
-// Proof: model/compact_breaker_model.cpp, unit/compact_breaker_test.cpp, bench/circuit_breaker_bench.cpp.
+// Proof: model/compact_breaker_model.cpp, unit/compact_breaker_test.cpp,
+// stress/compact_breaker_stress.cpp, bench/circuit_breaker_bench.cpp.
 #pragma once
 
 #include <cstdint>

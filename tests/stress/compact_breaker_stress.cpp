@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// I1, I2, I3, I5 of the compact breaker under threads: see breaker_traffic.hpp.
+#include "stress/breaker_traffic.hpp"
+#include "support/held_compact.hpp"
+
+using namespace std::chrono_literals;
+using holdfast::lease_expiry;
+using test_support::held_compact;
+
+TEST_CASE("compact: I1, I2, I3, I5 hold between threads: failure rate, leases renewed", "[compact_breaker][stress]") {
+  breaker_traffic::run<held_compact>({.failure_permille = 300,
+                                      .min_calls = 10,
+                                      .window = 100ms,
+                                      .probes = 3,
+                                      .probe_lease = 20ms,
+                                      .open_base = 4ms,
+                                      .open_max = 30ms,
+                                      .healthy_decay = 20ms,
+                                      .seed = 1});
+}
+
+TEST_CASE("compact: I1, I2, I3, I5 hold between threads: failures in a row, a lost probe reopens",
+          "[compact_breaker][stress]") {
+  breaker_traffic::run<held_compact>({.consecutive_failures = 3,
+                                      .failure_permille = 0,
+                                      .window = 100ms,
+                                      .probes = 1,
+                                      .probe_lease = 10ms,
+                                      .on_lease_over = lease_expiry::reopen,
+                                      .open_base = 2ms,
+                                      .open_max = 8ms,
+                                      .healthy_decay = 10ms,
+                                      .seed = 2});
+}
+
+TEST_CASE("compact: I1, I2, I3, I5 hold between threads: both rules, many probes", "[compact_breaker][stress]") {
+  breaker_traffic::run<held_compact>({.consecutive_failures = 6,
+                                      .failure_permille = 500,
+                                      .min_calls = 5,
+                                      .window = 200ms,
+                                      .probes = 31,
+                                      .probe_lease = 5ms,
+                                      .open_base = 2ms,
+                                      .open_max = 16ms,
+                                      .healthy_decay = 5ms,
+                                      .seed = 3});
+}
+
+TEST_CASE("compact: I1, I2, I3, I5 hold between threads: the share of slow calls alone", "[compact_breaker][stress]") {
+  breaker_traffic::run<held_compact>({.failure_permille = 0,
+                                      .slow_call = 50ms,
+                                      .slow_permille = 150,
+                                      .min_calls = 10,
+                                      .window = 100ms,
+                                      .probes = 3,
+                                      .probe_lease = 20ms,
+                                      .open_base = 4ms,
+                                      .open_max = 30ms,
+                                      .healthy_decay = 20ms,
+                                      .seed = 4});
+}
