@@ -54,7 +54,7 @@
 // takes the next step itself. A reader takes the word between two looks at the name: the same name means the same hands.
 //
 // Proof: model/breaker_table_model.cpp (T1-T3, T5, T7), unit/breaker_table_test.cpp,
-// stress/breaker_table_stress.cpp (T1-T3, T5), bench/breaker_table_bench.cpp.
+// stress/breaker_table_stress.cpp (T1-T3, T5), fault/shared_breaker_fault.cpp (T7), bench/breaker_table_bench.cpp.
 #pragma once
 
 #include <array>

@@ -40,7 +40,7 @@
 //
 // Method: as circuit_breaker, with one word a bucket. Orders: the word publishes nothing but itself.
 // Proof: model/compact_breaker_model.cpp, unit/compact_breaker_test.cpp,
-// stress/compact_breaker_stress.cpp, bench/circuit_breaker_bench.cpp.
+// stress/compact_breaker_stress.cpp, fault/shared_breaker_fault.cpp (I9), bench/circuit_breaker_bench.cpp.
 #pragma once
 
 #include <cstdint>
