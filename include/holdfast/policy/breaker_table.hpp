@@ -26,7 +26,8 @@
 //   T4 A look-up reads at most `bound` slots, whatever the keys are: who does not know the secret cannot make it longer, nor
 //      choose the keys that share a place.
 //   T5 A key for which there is no room among its slots shares one breaker with all others of the kind: its calls are still
-//      guarded, `overflowed` says so, and `tell` is true for one of them a cool_down. Nothing is refused for lack of room.
+//      guarded, `overflowed` says so, and `tell` is true for one of them a cool_down. Nothing is refused for lack of room. (A
+//      call whose claim was disturbed 32 times goes by that breaker, too.)
 //   T6 Memory is what was handed in: 64 bytes a slot and 128 for the table.
 //   T7 A thread or process may die at any instruction: the others go on, and the slot that it was claiming is had by whoever
 //      asks for the same key, or half a second later for any.
