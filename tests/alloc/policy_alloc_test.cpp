@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "holdfast/core/error_domain.hpp"
+#include "holdfast/exec/cached_call.hpp"
 #include "holdfast/interop/prometheus.hpp"
 #include "holdfast/policy/adaptive_limit.hpp"
 #include "holdfast/policy/bulkhead.hpp"
@@ -109,6 +110,33 @@ TEST_CASE("a cache is read, written, evicts and forgets without an allocation", 
         }) == 0);
   CHECK(hits > 0);
   CHECK(c.evicted() > 0);
+}
+
+TEST_CASE("reads through a cache, their flights, failures and refreshes allocate nothing", "[alloc]") {
+  swr_cache<std::uint64_t, byte_payload<100>> c({.capacity = 32, .failures = 32, .flights = 8});
+  manual_clock clock(start);
+  std::array<std::uint64_t, 6> ends{};
+  CHECK(allocations_in([&] {
+          for (std::uint64_t i = 0; i < rounds; ++i) {
+            byte_payload<100> value;
+            value.assign("a profile");
+            const auto fetch = [&](const call_context&) -> outcome<byte_payload<100>> {
+              if (i % 3 == 0) return error(http_error(404), verdict::permanent);
+              return value;
+            };
+            auto got = get_or_fetch(c, i % 5, {.until = deadline(clock.now() + 1s)}, clock, fetch);
+            ++ends.at(static_cast<std::size_t>(got.by));
+            if (got.due) static_cast<void>(refresh(c, std::move(got.due), {}, clock, fetch));
+            const auto others = c.ask(i % 5, clock.now());
+            const auto follower = c.ask(i % 5, clock.now());
+            if (follower.other) CHECK_FALSE(follower.other.wait(deadline(time_point{})));
+            if (i % 10 == 0) c.forget(i % 5);
+            clock.advance(150ms);
+          }
+        }) == 0);
+  for (const answered_by by : {answered_by::fresh, answered_by::stale, answered_by::negative, answered_by::fetch}) {
+    CHECK(ends.at(static_cast<std::size_t>(by)) > 0);
+  }
 }
 
 TEST_CASE("a request walks its tiers without an allocation, to an answer or to none", "[alloc]") {

@@ -129,7 +129,7 @@ TEST_CASE("F1 F3 leaders die: one follower takes over each time, with one fetch 
             static_cast<void>(cache.publish(std::move(asked.mine), key, clock.now()));
           }
         } else if (asked.other) {
-          static_cast<void>(numbers::wait(asked.other, deadline::never()));
+          static_cast<void>(asked.other.wait(deadline::never()));
         }
       }
     }

@@ -30,15 +30,15 @@ TEST_CASE("F1 the first to join leads, all others follow until it ends", "[singl
     const auto other = flights.join(7, start + i * 1ms);
     CHECK_FALSE(other.mine);
     REQUIRE(other.other);
-    CHECK_FALSE(single_flight::over(other.other));
+    CHECK_FALSE(other.other.over());
   }
   const auto follower = flights.join(7, start).other;
   CHECK(first.mine.end());
   CHECK_FALSE(first.mine);
   CHECK_FALSE(first.mine.leads());
   CHECK_FALSE(first.mine.end());
-  CHECK(single_flight::over(follower));
-  CHECK(single_flight::wait(follower, deadline::never()));
+  CHECK(follower.over());
+  CHECK(follower.wait(deadline::never()));
   CHECK(flights.join(7, start).mine);
 }
 
@@ -101,9 +101,9 @@ TEST_CASE("a fetch that panics hangs nobody: its lead is over when it is destroy
   {
     const auto unwound = flights.join(7, start).mine;
     follower = flights.join(7, start).other;
-    CHECK_FALSE(single_flight::over(follower));
+    CHECK_FALSE(follower.over());
   }
-  CHECK(single_flight::wait(follower, deadline::never()));
+  CHECK(follower.wait(deadline::never()));
   CHECK(flights.join(7, start).mine);
 }
 
@@ -177,13 +177,13 @@ TEST_CASE("F3 a follower waits until its own time is over, not the leader's", "[
   const time_point now = steady_clock::now();
   auto lead = flights.join(7, now).mine;
   const auto follower = flights.join(7, now).other;
-  CHECK_FALSE(single_flight::wait(follower, deadline(now)));
-  CHECK_FALSE(single_flight::wait(follower, deadline(now + 5ms)));
+  CHECK_FALSE(follower.wait(deadline(now)));
+  CHECK_FALSE(follower.wait(deadline(now + 5ms)));
   CHECK(steady_clock::now() >= now + 5ms);
   // One that has given up changes nothing for the leader.
   CHECK(lead.leads());
   CHECK(lead.end());
-  CHECK(single_flight::wait(follower, deadline(now)));  // it is over: that is worth a look, late or not
+  CHECK(follower.wait(deadline(now)));  // it is over: that is worth a look, late or not
 }
 
 TEST_CASE("F3 a follower of a dead leader looks again when the lease is over", "[single_flight]") {
@@ -191,7 +191,7 @@ TEST_CASE("F3 a follower of a dead leader looks again when the lease is over", "
   const time_point now = steady_clock::now();
   const auto dead = flights.join(7, now).mine;
   const auto follower = flights.join(7, now).other;
-  CHECK(single_flight::wait(follower, deadline::never()));
+  CHECK(follower.wait(deadline::never()));
   CHECK(steady_clock::now() >= now + 5ms);
   CHECK(flights.join(7, steady_clock::now()).mine);
 }
@@ -203,8 +203,7 @@ TEST_CASE("F3 the end of a flight wakes all who sleep for it at once", "[single_
   std::vector<std::thread> sleepers;
   std::array<bool, 4> woken{};
   for (bool& w : woken) {
-    sleepers.emplace_back(
-        [&, follower = flights.join(7, now).other] { w = single_flight::wait(follower, deadline::never()); });
+    sleepers.emplace_back([&, follower = flights.join(7, now).other] { w = follower.wait(deadline::never()); });
   }
   CHECK(lead.end());
   for (auto& t : sleepers) t.join();

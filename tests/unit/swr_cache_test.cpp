@@ -51,7 +51,7 @@ TEST_CASE("F1 nothing kept: one is to fetch it, the others follow, and find what
   REQUIRE(second.other);
   CHECK(c.landed(7, second.other, start + 1ms).state == swr_state::none);
   CHECK(c.publish(std::move(first.mine), 70, start + 1ms) == swr_publish::kept);
-  CHECK(c.wait(second.other, deadline::never()));
+  CHECK(second.other.wait(deadline::never()));
   const auto landed = c.landed(7, second.other, start + 100ms);
   CHECK(landed.state == swr_state::fresh);
   CHECK(landed.value == 70);

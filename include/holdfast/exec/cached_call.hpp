@@ -78,7 +78,7 @@ struct [[nodiscard]] cached_answer {
 struct park_until_landed {
   template <class Follower>
   bool operator()(const Follower& followed, deadline until) const noexcept {
-    return single_flight::wait(followed, until);
+    return followed.wait(until);
   }
 };
 
@@ -100,12 +100,12 @@ refreshed<Cache> refresh(Cache& cache, typename Cache::lead&& due, const call_co
   return {std::move(result), published};
 }
 
-template <class Cache, clock_source Clock, class Fetch, class Wait = park_until_landed>
-cached_answer<Cache> get_or_fetch(Cache& cache, const typename Cache::key_type& key, const call_context& context,
-                                  const Clock& clock, Fetch&& fetch, Wait&& wait = {}) {
-  static_assert(std::same_as<std::invoke_result_t<Fetch&, const call_context&>, outcome<typename Cache::value_type>>);
-  for (;;) {
-    const time_point now = clock.now();
+// Where nothing fresh is kept. Apart, so that a hit does not make room for all this.
+template <class Cache, clock_source Clock, class Fetch, class Wait>
+[[gnu::noinline]] cached_answer<Cache> get_stale_or_fetch(Cache& cache, const typename Cache::key_type& key,
+                                                          const call_context& context, const Clock& clock,
+                                                          time_point now, Fetch& fetch, Wait& wait) {
+  for (;; now = clock.now()) {
     auto asked = cache.ask(key, now);
     const auto& found = asked.found;
     if (found.has_value()) {
@@ -129,6 +129,17 @@ cached_answer<Cache> get_or_fetch(Cache& cache, const typename Cache::key_type& 
     if (landed.state == swr_state::negative) return {landed.why, answered_by::flight, landed.age, {}, {}};
     if (!in_time) return {errc::deadline_exceeded, answered_by::deadline, {}, {}, {}};
   }
+}
+
+template <class Cache, clock_source Clock, class Fetch, class Wait = park_until_landed>
+cached_answer<Cache> get_or_fetch(Cache& cache, const typename Cache::key_type& key, const call_context& context,
+                                  const Clock& clock, Fetch&& fetch, Wait&& wait = {}) {
+  static_assert(std::same_as<std::invoke_result_t<Fetch&, const call_context&>, outcome<typename Cache::value_type>>);
+  const time_point now = clock.now();
+  const auto kept = cache.values().get(key, now);
+  if (kept.state == cache_state::fresh) [[likely]]
+    return {kept.value, answered_by::fresh, kept.age, {}, {}};
+  return get_stale_or_fetch(cache, key, context, clock, now, fetch, wait);
 }
 
 }  // namespace holdfast

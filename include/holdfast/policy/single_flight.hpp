@@ -127,6 +127,23 @@ class basic_single_flight {
    public:
     follower() noexcept = default;
     explicit operator bool() const noexcept { return word_ != nullptr; }
+    [[nodiscard]] bool over() const noexcept {
+      return !same_flight(word_->load(mo::acquire), bits_);  // [L4] acquire, pairs with [L2]: what the leader did
+    }
+    // True: the flight is over, or its lease is, and it is time to look and to join again. False: it is `until`.
+    // Sleeps by std::chrono::steady_clock, whatever clock `now` came from elsewhere.
+    [[nodiscard]] bool wait(deadline until) const noexcept {
+      const time_point at = std::min(until.at(), lease_over_);
+      for (;;) {
+        // [L5] acquire, pairs with [L2]: what the leader did
+        std::uint64_t seen = word_->load(mo::acquire);
+        if (!same_flight(seen, bits_)) return true;
+        // hint: who ends the flight exchanges the word and so sees the mark, or makes this exchange fail
+        if ((seen & awaited) == 0 && !word_->compare_exchange_strong(seen, seen | awaited, mo::relaxed, mo::relaxed))
+          continue;
+        if (!park(*word_, static_cast<std::uint32_t>(seen | awaited), at)) return at < until.at() || over();
+      }
+    }
     // When it began, or up to 1.05 ms before: whatever bears a later time may be of this flight.
     [[nodiscard]] time_point begun() const noexcept { return begun_; }
     [[nodiscard]] time_point lease_over() const noexcept { return lease_over_; }
@@ -182,26 +199,6 @@ class basic_single_flight {
     }
     busy_.fetch_add(1, mo::relaxed);  // counter:
     return {};
-  }
-
-  [[nodiscard]] static bool over(const follower& f) noexcept {
-    // [L4] acquire, pairs with [L2]: what the leader did
-    return !same_flight(f.word_->load(mo::acquire), f.bits_);
-  }
-
-  // True: the flight is over, or its lease is, and it is time to look and to join again. False: it is `until`.
-  // Sleeps by std::chrono::steady_clock, whatever clock `now` came from elsewhere.
-  static bool wait(const follower& f, deadline until) noexcept {
-    const time_point at = std::min(until.at(), f.lease_over_);
-    for (;;) {
-      // [L5] acquire, pairs with [L2]: what the leader did
-      std::uint64_t seen = f.word_->load(mo::acquire);
-      if (!same_flight(seen, f.bits_)) return true;
-      // hint: who ends the flight exchanges the word and so sees the mark, or makes this exchange fail
-      if ((seen & awaited) == 0 && !f.word_->compare_exchange_strong(seen, seen | awaited, mo::relaxed, mo::relaxed))
-        continue;
-      if (!park(*f.word_, static_cast<std::uint32_t>(seen | awaited), at)) return at < until.at() || over(f);
-    }
   }
 
   // Ends the key's flight if there is one: its leader is told, its followers look again, and the next to ask leads. For
@@ -284,19 +281,24 @@ class basic_single_flight {
   // The way of the key's flight, under way or overdue; else a free one; else one whose flight is overdue; else `ways`.
   [[nodiscard]] std::size_t look(const home& at, time_point now, std::uint64_t& word) const noexcept {
     std::size_t best = ways;
-    int best_rank = 0;
     for (std::size_t way = 0; way < ways; ++way) {
       const std::uint64_t seen =
-          at.in.words[way].load(mo::relaxed);  // hint: the exchange, or the follower's look, decides
-      const bool flies = under_way(seen, now);
-      const bool mine = is_of(seen, at.part);
-      const int rank = mine ? (flies ? 4 : 3) : flies ? 0 : state_of(seen) == idle ? 2 : 1;
-      if (rank <= best_rank) continue;
-      best = way;
-      best_rank = rank;
-      word = seen;
+          at.in.words[way].load(mo::relaxed);  // hint: an exchange, or the follower's look, decides
+      if (is_of(seen, at.part)) {
+        word = seen;
+        if (under_way(seen, now)) return way;
+        best = way;
+      } else if (best == ways && state_of(seen) == idle) {
+        word = seen;
+        best = way;
+      }
     }
-    return best;
+    if (best != ways) return best;
+    for (std::size_t way = 0; way < ways; ++way) {
+      word = at.in.words[way].load(mo::relaxed);  // hint: the exchange decides
+      if (!under_way(word, now)) return way;
+    }
+    return ways;
   }
 
   // Behind a claim and its fence: no other flight of the key, nor a claim that goes before it.

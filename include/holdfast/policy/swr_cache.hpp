@@ -124,25 +124,25 @@ constexpr std::string_view name_of(swr_publish result) noexcept {
   return "unknown";
 }
 
-template <class Key, class Value, class Hash = cache_hash>
+template <class Key, class Value, class Hash = cache_hash, class Flights = single_flight>
 class swr_cache {
  public:
   using key_type = Key;
   using value_type = Value;
   using answer = swr_answer<Value>;
-  using follower = single_flight::follower;
+  using follower = typename Flights::follower;
 
   // The right to fetch this key. Destroyed without a result: abandoned, the next to ask leads.
   struct [[nodiscard]] lead {
     Key key{};
-    single_flight::lead flight{};
+    typename Flights::lead flight{};
     explicit operator bool() const noexcept { return static_cast<bool>(flight); }
   };
 
   struct [[nodiscard]] asked {
     answer found;
     lead mine{};       // fetch, and publish what comes of it
-    follower other{};  // somebody does
+    follower other{};  // somebody does: its wait(until), then landed()
   };
 
   explicit swr_cache(const swr_cache_options& options,
@@ -210,9 +210,6 @@ class swr_cache {
     return found;
   }
 
-  // True: look and ask again. False: it is `until`.
-  static bool wait(const follower& followed, deadline until) noexcept { return single_flight::wait(followed, until); }
-
   // `true_at`: the start of the call that brought it, not before the lead began.
   swr_publish publish(lead&& mine, const Value& value, time_point true_at) noexcept {
     if (!mine.flight.leads()) return dropped(mine);
@@ -255,7 +252,7 @@ class swr_cache {
 
   // For metrics and tests.
   [[nodiscard]] const cache<Key, Value, Hash>& values() const noexcept { return values_; }
-  [[nodiscard]] const single_flight& flights() const noexcept { return flights_; }
+  [[nodiscard]] const Flights& flights() const noexcept { return flights_; }
   [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_.load(mo::relaxed); }  // counter: late results
   [[nodiscard]] const swr_cache_options& options() const noexcept { return options_; }
 
@@ -302,7 +299,7 @@ class swr_cache {
   const swr_cache_options options_;
   cache<Key, Value, Hash> values_;
   cache<Key, failure_record, Hash> failures_;
-  single_flight flights_;
+  Flights flights_;
   atomic<std::uint64_t> dropped_{0};  // by leaders that came too late
 };
 
