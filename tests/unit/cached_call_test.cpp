@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "holdfast/core/error_domain.hpp"
+#include "holdfast/exec/call.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
 
 #include "support/catch.hpp"

@@ -11,11 +11,11 @@
 // the one it followed; or deadline_exceeded
 //
 //   auto read = get_or_fetch(profiles, id, {.until = deadline::after(clock.now(), 200ms)}, clock,
-//                            [&](const call_context& c) { return run(guard, c, clock, query); });
+//                            [&](const call_context& c) { return database(c, query); });   // exec/pipeline.hpp
 //   if (read.due) later.push([&, due = std::move(read.due)]() mutable {       // not before the answer has gone out
 //     refresh(profiles, std::move(due), background, clock, query_all); });
 //
-// `fetch(context)` answers an outcome of the cache's value, through whatever pipeline it likes (exec/call.hpp). It is called on
+// `fetch(context)` answers an outcome of the cache's value, through whatever pipeline it likes. It is called on
 // this thread, at most once a get_or_fetch, and only where nothing is kept: a stale value comes back at once, and with it, to one
 // caller, the right to refresh it. Where that one drops it, the next reader gets it.
 //
@@ -37,7 +37,7 @@
 
 #include "holdfast/core/error.hpp"
 #include "holdfast/core/outcome.hpp"
-#include "holdfast/exec/call.hpp"
+#include "holdfast/exec/guard.hpp"
 #include "holdfast/policy/swr_cache.hpp"
 #include "holdfast/time/clock.hpp"
 #include "holdfast/time/deadline.hpp"
@@ -104,9 +104,11 @@ refreshed<Cache> refresh(Cache& cache, typename Cache::lead&& due, const call_co
 template <class Cache, clock_source Clock, class Fetch, class Wait>
 [[gnu::noinline]] cached_answer<Cache> get_stale_or_fetch(Cache& cache, const typename Cache::key_type& key,
                                                           const call_context& context, const Clock& clock,
-                                                          time_point now, Fetch& fetch, Wait& wait) {
-  for (;; now = clock.now()) {
-    auto asked = cache.ask(key, now);
+                                                          time_point now,
+                                                          const cache_lookup<typename Cache::value_type>& kept,
+                                                          Fetch& fetch, Wait& wait) {
+  auto asked = cache.ask(key, now, kept);
+  for (;; now = clock.now(), asked = cache.ask(key, now)) {
     const auto& found = asked.found;
     if (found.has_value()) {
       const auto by = found.state == swr_state::fresh ? answered_by::fresh : answered_by::stale;
@@ -139,7 +141,7 @@ cached_answer<Cache> get_or_fetch(Cache& cache, const typename Cache::key_type& 
   const auto kept = cache.values().get(key, now);
   if (kept.state == cache_state::fresh) [[likely]]
     return {kept.value, answered_by::fresh, kept.age, {}, {}};
-  return get_stale_or_fetch(cache, key, context, clock, now, fetch, wait);
+  return get_stale_or_fetch(cache, key, context, clock, now, kept, fetch, wait);
 }
 
 }  // namespace holdfast

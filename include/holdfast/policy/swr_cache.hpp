@@ -36,17 +36,20 @@
 // Method: stale-while-revalidate and stale-if-error (RFC 5861), a table of flights (policy/single_flight.hpp). The result
 // is put before the flight is ended, so whoever finds a flight over finds its result; a follower knows it by its time, and
 // takes it even if it is stale at once.
-// Proof: model/swr_cache_model.cpp, unit/swr_cache_test.cpp (F1-F4), stress/swr_cache_stress.cpp, alloc/policy_alloc_test.cpp.
+// Proof: model/swr_cache_model.cpp, unit/swr_cache_test.cpp (F1-F4), stress/swr_cache_stress.cpp, fuzz/swr_cache_fuzz.cpp,
+// alloc/policy_alloc_test.cpp.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <memory_resource>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
 #include "holdfast/core/assert.hpp"
+#include "holdfast/core/atomic.hpp"
 #include "holdfast/core/error.hpp"
 #include "holdfast/core/option_error.hpp"
 #include "holdfast/core/parking.hpp"
@@ -155,31 +158,13 @@ class swr_cache {
   }
 
   // What there is, and nothing else.
-  answer look(const Key& key, time_point now) const noexcept {
-    const auto kept = values_.get(key, now);
-    answer found{.age = kept.age, .value = kept.value};
-    if (kept.state == cache_state::fresh) {
-      found.state = swr_state::fresh;
-      found.fetch_due = false;
-      return found;
-    }
-    if (kept.state == cache_state::stale) found.state = swr_state::stale;
-    const auto failed = failures_.get(key, now);
-    if (failed.state == cache_state::miss || now >= failed.value.holds_until) return found;
-    // What is younger than the failed fetch counts more than it.
-    if (kept.state != cache_state::miss && kept.age < failed.age) return found;
-    found.fetch_due = false;
-    found.why = failed.value.why;
-    if (found.state == swr_state::none || is_answer(found.why.kind)) {
-      found.state = swr_state::negative;
-      found.age = failed.age;
-    }
-    return found;
-  }
+  answer look(const Key& key, time_point now) const noexcept { return judged(key, now, values_.get(key, now)); }
 
   // What there is; and, if it is due, the right to fetch it or who has it. Neither: too many other flights.
-  asked ask(const Key& key, time_point now) noexcept {
-    asked result{look(key, now)};
+  asked ask(const Key& key, time_point now) noexcept { return ask(key, now, values_.get(key, now)); }
+  // For who has looked at values() already.
+  asked ask(const Key& key, time_point now, const cache_lookup<Value>& kept) noexcept {
+    asked result{judged(key, now, kept)};
     if (!result.found.fetch_due) return result;
     auto joined = flights_.join(hash_of(key), now);
     result.other = joined.other;
@@ -224,6 +209,12 @@ class swr_cache {
     if (!mine.flight.leads()) return dropped(mine);
     if (!is_shared(why)) return mine.flight.end() ? swr_publish::not_shared : dropped(mine);
     const failure_record record{why, holds_until(why, now)};
+    // Before the flight ends: who is to know of this failure knows of its time, too.
+    const std::int64_t until = record.holds_until.time_since_epoch().count();
+    std::int64_t seen = failing_until_.load(mo::relaxed);  // hint: the exchange decides
+    // hint: ordered by the end of the flight
+    while (seen < until && !failing_until_.compare_exchange_weak(seen, until, mo::relaxed, mo::relaxed)) {
+    }
     const cache_put stored = persist([&] { return failures_.put(mine.key, record, true_at); });
     if (!mine.flight.end()) {
       if (stored == cache_put::stored) failures_.erase(mine.key);
@@ -269,6 +260,28 @@ class swr_cache {
     time_point holds_until{};
   };
 
+  answer judged(const Key& key, time_point now, const cache_lookup<Value>& kept) const noexcept {
+    answer found{.age = kept.age, .value = kept.value};
+    if (kept.state == cache_state::fresh) {
+      found.state = swr_state::fresh;
+      found.fetch_due = false;
+      return found;
+    }
+    if (kept.state == cache_state::stale) found.state = swr_state::stale;
+    if (now.time_since_epoch().count() >= failing_until_.load(mo::relaxed)) return found;  // hint: see fail()
+    const auto failed = failures_.get(key, now);
+    if (failed.state == cache_state::miss || now >= failed.value.holds_until) return found;
+    // What is younger than the failed fetch counts more than it.
+    if (kept.state != cache_state::miss && kept.age < failed.age) return found;
+    found.fetch_due = false;
+    found.why = failed.value.why;
+    if (found.state == swr_state::none || is_answer(found.why.kind)) {
+      found.state = swr_state::negative;
+      found.age = failed.age;
+    }
+    return found;
+  }
+
   [[nodiscard]] std::uint64_t hash_of(const Key& key) const noexcept { return Hash{}(key, options_.seed); }
 
   [[nodiscard]] time_point holds_until(const error& why, time_point now) const noexcept {
@@ -301,6 +314,8 @@ class swr_cache {
   cache<Key, failure_record, Hash> failures_;
   Flights flights_;
   atomic<std::uint64_t> dropped_{0};  // by leaders that came too late
+  // No failure holds longer; by leaders that fail. Where nothing fails, nobody looks for failures.
+  atomic<std::int64_t> failing_until_{std::numeric_limits<std::int64_t>::min()};
 };
 
 }  // namespace holdfast
