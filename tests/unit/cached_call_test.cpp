@@ -226,6 +226,22 @@ TEST_CASE("a leader whose lease was taken over has what it fetched, and others d
   CHECK(second.flight.leads());
 }
 
+TEST_CASE("F1 a refresh that comes to its turn when another has taken over does not fetch", "[cached_call]") {
+  world w;
+  static_cast<void>(w.read(70));
+  w.clock.advance(2s);
+  auto reader = w.read(71);
+  REQUIRE(reader.due);
+  w.clock.advance(6s);
+  const auto next = w.read(72);
+  CHECK(next.by == answered_by::stale);
+  REQUIRE(next.due);
+  const auto late = refresh(w.cache, std::move(reader.due), {}, w.clock, w.fetching(73));
+  CHECK(late.published == swr_publish::dropped);
+  CHECK(late.result.error().code == errc::cancelled);
+  CHECK(w.fetches == 1);
+}
+
 TEST_CASE("a caller whose time is over is not sent, but has what is kept", "[cached_call]") {
   world w;
   const auto none = w.read(70, 0ns, {.until = w.in(0s)});

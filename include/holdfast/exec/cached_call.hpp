@@ -5,7 +5,7 @@
 //   get_or_fetch   any thread   fresh, stale, negative: as ask;   as `fetch`  the failure of the fetch, its own or the one that it
 //                               leads: as `fetch`;                            followed; deadline_exceeded
 //                               follows: blocking
-//   refresh        any thread   as `fetch`                        as `fetch`  the fetch's failure
+//   refresh        any thread   as `fetch`                        as `fetch`  the fetch's failure; cancelled: another leads
 //
 // In short: any thread | as ask, or as what it fetches with; a follower sleeps | never by itself | the fetch's error, its own or
 // the one it followed; or deadline_exceeded
@@ -71,7 +71,7 @@ struct [[nodiscard]] cached_answer {
   answered_by by = answered_by::deadline;
   duration age{0};             // of the value or the failure
   error why{};                 // stale: why it was not refreshed lately; no code if nobody failed to
-  typename Cache::lead due{};  // stale: the right to refresh it; to be used off this path
+  typename Cache::lead due{};  // stale: the right to refresh it, within the lease; to be used off this path
 };
 
 // How a follower waits: true: look again; false: it is `until`. A test that owns the time brings its own.
@@ -89,15 +89,24 @@ struct [[nodiscard]] refreshed {
   swr_publish published = swr_publish::dropped;
 };
 
+// Fetches, and shares what comes of it.
 template <class Cache, clock_source Clock, class Fetch>
-refreshed<Cache> refresh(Cache& cache, typename Cache::lead&& due, const call_context& context, const Clock& clock,
-                         Fetch&& fetch) {
-  typename Cache::lead mine = std::move(due);
+refreshed<Cache> fetch_and_share(Cache& cache, typename Cache::lead mine, const call_context& context,
+                                 const Clock& clock, Fetch& fetch) {
   const time_point begun = clock.now();
   outcome<typename Cache::value_type> result = fetch(context);
   const swr_publish published = result.ok() ? cache.publish(std::move(mine), result.value(), begun)
                                             : cache.fail(std::move(mine), result.error(), begun, clock.now());
   return {std::move(result), published};
+}
+
+// Uses the right that came with a stale value, within its lease. Does not fetch if somebody else has taken over since:
+// cancelled, and dropped.
+template <class Cache, clock_source Clock, class Fetch>
+refreshed<Cache> refresh(Cache& cache, typename Cache::lead&& due, const call_context& context, const Clock& clock,
+                         Fetch&& fetch) {
+  if (!due.flight.leads()) return {errc::cancelled, swr_publish::dropped};
+  return fetch_and_share(cache, std::move(due), context, clock, fetch);
 }
 
 // Where nothing fresh is kept. Apart, so that a hit does not make room for all this.
@@ -117,7 +126,7 @@ template <class Cache, clock_source Clock, class Fetch, class Wait>
     if (found.state == swr_state::negative) return {found.why, answered_by::negative, found.age, {}, {}};
     if (context.until.passed(now)) return {errc::deadline_exceeded, answered_by::deadline, {}, {}, {}};
     if (asked.mine) {
-      auto fetched = refresh(cache, std::move(asked.mine), context, clock, fetch);
+      auto fetched = fetch_and_share(cache, std::move(asked.mine), context, clock, fetch);
       return {std::move(fetched.result), answered_by::fetch, clock.now() - now, {}, {}};
     }
     if (!asked.other) {

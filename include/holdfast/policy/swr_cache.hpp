@@ -13,8 +13,8 @@
 //
 // In short: any thread | lock-free; a write may doze | at construction | none, or `dropped`
 //
-//   F1 One fetch a key and a lease: ask() hands out one lead, and whoever gets one after a flight has ended has looked
-//      again, so nobody fetches what has just come.
+//   F1 One fetch a key at a time, and while one is under way no other before its lease is over: ask() hands out one lead.
+//      Whoever gets one after a flight has ended has looked again, so nobody fetches what has just come.
 //   F2 A stale reader never waits: it has its value, and one of them a lead beside it, to be used off the reader's path.
 //   F3 A leader's failure is its followers' too, with its code, and never an empty success; unless it says nothing about the
 //      key (cancelled, or out of the leader's own time): then the next one fetches.
@@ -106,14 +106,14 @@ struct [[nodiscard]] swr_answer {
   swr_state state = swr_state::none;
   bool fetch_due = true;  // it, or something newer, is to be fetched
   duration age{0};        // of the value or of the failure
-  Value value;            // fresh or stale
+  Value value{};          // fresh or stale
   error why{};
 
   [[nodiscard]] bool has_value() const noexcept { return state == swr_state::fresh || state == swr_state::stale; }
 };
 
 enum class swr_publish : std::uint8_t {
-  kept,
+  kept,        // or a younger one is
   not_shared,  // the flight is over, and nothing is remembered: the failure says nothing about the key, or a put was refused
   dropped,  // taken over or forgotten: it was not the leader any more
 };
@@ -180,12 +180,11 @@ class swr_cache {
     const duration longest = now - followed.begun();
     const auto kept = values_.get(key, now);
     const auto failed = failures_.get(key, now);
-    answer found{.age = kept.age, .value = kept.value};
+    answer found;
     const bool has_value = kept.state != cache_state::miss && kept.age <= longest;
     const bool has_failed = failed.state != cache_state::miss && failed.age <= longest;
     if (has_value && !(has_failed && failed.age < kept.age)) {
-      found.state = swr_state::fresh;
-      found.fetch_due = false;
+      found = {swr_state::fresh, false, kept.age, kept.value, {}};
     } else if (has_failed) {
       found.state = swr_state::negative;
       found.fetch_due = false;
@@ -261,13 +260,9 @@ class swr_cache {
   };
 
   answer judged(const Key& key, time_point now, const cache_lookup<Value>& kept) const noexcept {
-    answer found{.age = kept.age, .value = kept.value};
-    if (kept.state == cache_state::fresh) {
-      found.state = swr_state::fresh;
-      found.fetch_due = false;
-      return found;
-    }
-    if (kept.state == cache_state::stale) found.state = swr_state::stale;
+    if (kept.state == cache_state::fresh) return {swr_state::fresh, false, kept.age, kept.value, {}};
+    answer found;
+    if (kept.state == cache_state::stale) found = {swr_state::stale, true, kept.age, kept.value, {}};
     if (now.time_since_epoch().count() >= failing_until_.load(mo::relaxed)) return found;  // hint: see fail()
     const auto failed = failures_.get(key, now);
     if (failed.state == cache_state::miss || now >= failed.value.holds_until) return found;
