@@ -97,6 +97,30 @@ struct place_comes_free : flights_of_one_set {
 using place_comes_free_for_two = place_comes_free<3>;
 MODEL_SCENARIO("single_flight", place_comes_free_for_two, {.preemptions = 2, .weak_failures = 0});
 
+// One whose reading of the clock is a lease old claims beside one who knows better: an overdue claim is ended, or is taken over.
+struct claimed_by_an_old_clock : flights_of_one_set {
+  static constexpr unsigned threads = 2;
+  few_flights::lead in_the_way = flights.join(2, start).mine;
+  bool counted = false;
+  bool leads_now = false;
+  void run(unsigned thread) {
+    if (thread == 0) {
+      MODEL_CHECK(in_the_way.end());
+      auto mine = join().mine;
+      counted = mine.end();
+    } else {
+      auto mine = join(start + lease * 2).mine;
+      leads_now = static_cast<bool>(mine);
+      MODEL_CHECK(mine.end() || !leads_now);
+    }
+  }
+  void after() {
+    MODEL_CHECK(counted || leads_now);
+    MODEL_CHECK(join().mine);
+  }
+};
+MODEL_SCENARIO("single_flight", claimed_by_an_old_clock, {.weak_failures = 0});
+
 // --- followers
 
 // Who follows sleeps until the flight is over, and sees its result. An abandoned flight is over too. [L2] [L5]

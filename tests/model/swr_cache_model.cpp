@@ -60,7 +60,7 @@ struct asked_by_two : kept_numbers {
 using asked_by_two_found = asked_by_two<false>;
 using asked_by_two_not_found = asked_by_two<true>;
 MODEL_SCENARIO("swr_cache", asked_by_two_found, {.preemptions = 1, .weak_failures = 0});
-MODEL_SCENARIO("swr_cache", asked_by_two_not_found, {.preemptions = 1, .weak_failures = 0});
+MODEL_SCENARIO("swr_cache", asked_by_two_not_found, {.preemptions = 1});
 
 // The key is forgotten while what was fetched before is published: nothing of it is left, and who was dropped has been told.
 template <bool Fails>

@@ -24,12 +24,14 @@ TEST_CASE("F1 the first to join leads, all others follow until it ends", "[singl
   auto first = flights.join(7, start);
   REQUIRE(first.mine);
   CHECK_FALSE(first.other);
+  CHECK_FALSE(first.busy());
   CHECK(first.mine.leads());
   CHECK(first.mine.begun() == start);
   for (int i = 0; i < 100; ++i) {
     const auto other = flights.join(7, start + i * 1ms);
     CHECK_FALSE(other.mine);
     REQUIRE(other.other);
+    CHECK_FALSE(other.busy());
     CHECK_FALSE(other.other.over());
   }
   const auto follower = flights.join(7, start).other;

@@ -28,6 +28,21 @@ using numbers = swr_cache<std::uint64_t, int>;
 const error not_found(http_error(404), verdict::permanent);
 const error overloaded(http_error(503), verdict::transient);
 
+// A key whose reading lets others do something: a cache makes one when it looks into a slot of the key.
+struct meeting_key {
+  static inline void (*others)() = nullptr;
+  std::uint64_t id = 0;
+
+  meeting_key() noexcept {
+    if (others != nullptr) std::exchange(others, nullptr)();
+  }
+  explicit meeting_key(std::uint64_t n) noexcept : id(n) {}
+  friend bool operator==(const meeting_key& a, const meeting_key& b) noexcept { return a.id == b.id; }
+};
+struct meeting_hash {
+  std::uint64_t operator()(const meeting_key& key, std::uint64_t) const noexcept { return key.id + 1; }
+};
+
 void fetched(numbers& c, std::uint64_t key, int value, time_point at) {
   auto asked = c.ask(key, at);
   REQUIRE(asked.mine);
@@ -178,6 +193,59 @@ TEST_CASE("that it is gone ends an older value; a younger one stays", "[swr_cach
   CHECK(c.put(8, 79, start) == cache_put::older);
 }
 
+TEST_CASE("an older value that is put after it was gone does not bring it back", "[swr_cache]") {
+  numbers c(options);
+  failed(c, 7, not_found, start);
+  failed(c, 8, overloaded, start);  // and this one holds for a shorter time
+  CHECK(c.put(7, 70, start - 5s) == cache_put::stored);
+  CHECK(c.look(7, start).state == swr_state::negative);
+  CHECK(c.look(7, start + 10s).state == swr_state::stale);
+  // Where something fails, other keys do not.
+  CHECK(c.look(9, start).state == swr_state::none);
+  CHECK(c.look(9, start).fetch_due);
+}
+
+TEST_CASE("a follower that is woken late has the value of its flight, whatever failed since", "[swr_cache]") {
+  numbers c(options);
+  auto leader = c.ask(7, start);
+  const auto follower = c.ask(7, start).other;
+  CHECK(c.publish(std::move(leader.mine), 70, start) == swr_publish::kept);
+  failed(c, 7, overloaded, start + 2s);
+  const auto landed = c.landed(7, follower, start + 3s);
+  CHECK(landed.state == swr_state::fresh);
+  CHECK(landed.value == 70);
+  CHECK(landed.age == 3s);
+  // Nor is a failure from before the flight taken for its result.
+  failed(c, 8, overloaded, start);
+  auto next = c.ask(8, start + 2s);
+  const auto other = c.ask(8, start + 2s).other;
+  CHECK(c.landed(8, other, start + 2s).state == swr_state::none);
+}
+
+TEST_CASE("a put that others keep out of its set for too long is given up, and said to be", "[swr_cache]") {
+  using meetings = swr_cache<meeting_key, int, meeting_hash>;
+  static meetings* met = nullptr;
+  static std::vector<meetings::lead> leads;
+  static std::vector<swr_publish> ends;
+  meetings c(options);
+  met = &c;
+  const meeting_key in_the_way(1);
+  leads.clear();
+  ends.clear();
+  for (const std::uint64_t n : {2, 3}) leads.push_back(c.ask(meeting_key(n), start).mine);
+  CHECK(c.put(in_the_way, 1, start) == cache_put::stored);
+  // In the middle of a put into the only set.
+  meeting_key::others = [] { ends.push_back(met->publish(std::move(leads.at(0)), 20, start)); };
+  CHECK(c.put(in_the_way, 2, start) == cache_put::stored);
+  auto failing = c.ask(in_the_way, start + 2s);
+  CHECK(c.fail(std::move(failing.mine), overloaded, start + 2s, start + 2s) == swr_publish::kept);
+  failing = c.ask(in_the_way, start + 5s);
+  meeting_key::others = [] { ends.push_back(met->fail(std::move(leads.at(1)), overloaded, start, start)); };
+  CHECK(c.fail(std::move(failing.mine), overloaded, start + 5s, start + 5s) == swr_publish::kept);
+  meeting_key::others = nullptr;
+  CHECK(ends == std::vector<swr_publish>{swr_publish::not_shared, swr_publish::not_shared});
+}
+
 TEST_CASE("an expired value is not served, whoever refreshes it (ben-manes/caffeine #282, #373)", "[swr_cache]") {
   numbers c(options);
   fetched(c, 7, 70, start);
@@ -227,7 +295,8 @@ TEST_CASE("what was kept before a flight does not stand for its failure (PostHog
 
 TEST_CASE("F3 a leader that runs out of its own time says nothing about the key (hmchangw/newchat #16)",
           "[swr_cache]") {
-  for (const error& why : {error(errc::cancelled), error(errc::deadline_exceeded), error(errc::deadline_infeasible)}) {
+  for (const error& why : {error(errc::cancelled), error(errc::deadline_exceeded), error(errc::deadline_infeasible),
+                           error(http_error(200), verdict::stale)}) {
     numbers c(options);
     auto leader = c.ask(7, start);
     const auto follower = c.ask(7, start).other;

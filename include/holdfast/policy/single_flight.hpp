@@ -180,7 +180,7 @@ class basic_single_flight {
       std::uint64_t seen = 0;
       const std::size_t way = look(at, now, seen);
       if (way == ways) break;
-      if (is_of(seen, at.part) && under_way(seen, now)) return {{}, follow(at.in.words[way], seen, now)};
+      if (is_of(seen, at.part) && in_time(seen, now)) return {{}, follow(at.in.words[way], seen, now)};
       const std::uint64_t mine = claim(seen, at.part, now);
       // hint: on failure somebody else was quicker; what the last leader here did, [L1] makes seen
       if (!at.in.words[way].compare_exchange_strong(seen, mine, mo::relaxed, mo::relaxed)) continue;
@@ -260,9 +260,10 @@ class basic_single_flight {
     const std::uint64_t h = splitmix64_mix(key_hash);
     return {sets_[((h >> 32U) * set_count_) >> 32U], h & part_mask};
   }
-  [[nodiscard]] bool under_way(std::uint64_t word, time_point now) const noexcept {
-    return state_of(word) != idle && packed_tick::ahead(static_cast<std::uint32_t>(word >> tick_shift),
-                                                        packed_tick::of(now), packed_tick::span(options_.lease));
+  // Of a word that is not idle: is its lease not over?
+  [[nodiscard]] bool in_time(std::uint64_t word, time_point now) const noexcept {
+    return packed_tick::ahead(static_cast<std::uint32_t>(word >> tick_shift), packed_tick::of(now),
+                              packed_tick::span(options_.lease));
   }
   [[nodiscard]] std::uint64_t claim(std::uint64_t last, std::uint64_t part, time_point now) const noexcept {
     return std::uint64_t{packed_tick::after(now, options_.lease)} << tick_shift | part << part_shift |
@@ -278,27 +279,24 @@ class basic_single_flight {
     return f;
   }
 
-  // The way of the key's flight, under way or overdue; else a free one; else one whose flight is overdue; else `ways`.
+  // The way of the key's flight, in time or overdue; else a free one; else one whose flight is overdue; else `ways`.
   [[nodiscard]] std::size_t look(const home& at, time_point now, std::uint64_t& word) const noexcept {
     std::size_t best = ways;
+    bool is_free = false;
     for (std::size_t way = 0; way < ways; ++way) {
       const std::uint64_t seen =
           at.in.words[way].load(mo::relaxed);  // hint: an exchange, or the follower's look, decides
       if (is_of(seen, at.part)) {
         word = seen;
-        if (under_way(seen, now)) return way;
-        best = way;
-      } else if (best == ways && state_of(seen) == idle) {
-        word = seen;
-        best = way;
+        return way;
       }
+      if (is_free) continue;
+      is_free = state_of(seen) == idle;
+      if (!is_free && (best != ways || in_time(seen, now))) continue;
+      word = seen;
+      best = way;
     }
-    if (best != ways) return best;
-    for (std::size_t way = 0; way < ways; ++way) {
-      word = at.in.words[way].load(mo::relaxed);  // hint: the exchange decides
-      if (!under_way(word, now)) return way;
-    }
-    return ways;
+    return best;
   }
 
   // Behind a claim and its fence: no other flight of the key, nor a claim that goes before it.
@@ -310,7 +308,7 @@ class basic_single_flight {
         // [L7] acquire, pairs with [L2]: of a flight that has just ended the new leader sees the result
         const std::uint64_t seen = word.load(mo::acquire);
         if (!is_of(seen, at.part)) break;
-        if (under_way(seen, now) && (state_of(seen) == flying || other < way)) return false;
+        if (in_time(seen, now) && (state_of(seen) == flying || other < way)) return false;
         if (drop(word, seen)) break;  // a claim that has to give way, or a flight that is overdue
       }
     }

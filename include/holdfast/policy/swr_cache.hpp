@@ -179,19 +179,12 @@ class swr_cache {
   answer landed(const Key& key, const follower& followed, time_point now) const noexcept {
     const duration longest = now - followed.begun();
     const auto kept = values_.get(key, now);
+    if (kept.state != cache_state::miss && kept.age <= longest)
+      return {swr_state::fresh, false, kept.age, kept.value, {}};
     const auto failed = failures_.get(key, now);
-    answer found;
-    const bool has_value = kept.state != cache_state::miss && kept.age <= longest;
-    const bool has_failed = failed.state != cache_state::miss && failed.age <= longest;
-    if (has_value && !(has_failed && failed.age < kept.age)) {
-      found = {swr_state::fresh, false, kept.age, kept.value, {}};
-    } else if (has_failed) {
-      found.state = swr_state::negative;
-      found.fetch_due = false;
-      found.age = failed.age;
-      found.why = failed.value.why;
-    }
-    return found;
+    if (failed.state != cache_state::miss && failed.age <= longest)
+      return {swr_state::negative, false, failed.age, {}, failed.value.why};
+    return {};
   }
 
   // `true_at`: the start of the call that brought it, not before the lead began.
@@ -206,7 +199,10 @@ class swr_cache {
   // The fetch that began at `true_at` has failed, now.
   swr_publish fail(lead&& mine, const error& why, time_point true_at, time_point now) noexcept {
     if (!mine.flight.leads()) return dropped(mine);
-    if (!is_shared(why)) return mine.flight.end() ? swr_publish::not_shared : dropped(mine);
+    if (!is_shared(why)) {
+      static_cast<void>(mine.flight.end());
+      return swr_publish::not_shared;
+    }
     const failure_record record{why, holds_until(why, now)};
     // Before the flight ends: who is to know of this failure knows of its time, too.
     const std::int64_t until = record.holds_until.time_since_epoch().count();
@@ -216,7 +212,7 @@ class swr_cache {
     }
     const cache_put stored = persist([&] { return failures_.put(mine.key, record, true_at); });
     if (!mine.flight.end()) {
-      if (stored == cache_put::stored) failures_.erase(mine.key);
+      failures_.erase(mine.key);
       return dropped(mine);
     }
     // Not looked at by whoever finds a fresh value; a younger one stays.
