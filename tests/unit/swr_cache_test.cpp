@@ -232,7 +232,7 @@ TEST_CASE("a put that others keep out of its set for too long is given up, and s
   const meeting_key in_the_way(1);
   leads.clear();
   ends.clear();
-  for (const std::uint64_t n : {2, 3}) leads.push_back(c.ask(meeting_key(n), start).mine);
+  for (const std::uint64_t n : {std::uint64_t{2}, std::uint64_t{3}}) leads.push_back(c.ask(meeting_key(n), start).mine);
   CHECK(c.put(in_the_way, 1, start) == cache_put::stored);
   // In the middle of a put into the only set.
   meeting_key::others = [] { ends.push_back(met->publish(std::move(leads.at(0)), 20, start)); };
