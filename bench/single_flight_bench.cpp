@@ -30,7 +30,8 @@ using namespace std::chrono_literals;
 
 constexpr int batch = 32;
 constexpr std::uint64_t keys = 64;
-constexpr time_point start{1000s};
+// Leases are of the time in which followers sleep.
+const time_point start = holdfast::steady_clock::now();
 constexpr duration fresh_for = 1s;
 constexpr duration stale_for = 60s;
 

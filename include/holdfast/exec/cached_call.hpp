@@ -23,10 +23,13 @@
 // follower takes the lead. The leader gets what it has fetched itself, even if it came too late for others.
 // If the table of flights is full the caller fetches by itself, without a lead.
 //
-// An exception from `fetch` goes through to the caller, and the next one leads.
+// An exception from `fetch` goes through to the caller, and the next one leads. The clock is one that agrees with
+// std::chrono::steady_clock, in which followers sleep; one that is behind it (coarse_clock) makes a follower of a dead leader
+// look again and again until it has caught up.
 //
 // When to use: for reads on threads that may block. Who must not block uses swr_cache's ask, landed, publish and fail.
-// Memory: none of its own. Method: policy/swr_cache.hpp. Proof: unit/cached_call_test.cpp, stress/swr_cache_stress.cpp.
+// Memory: none of its own. Method: policy/swr_cache.hpp. Proof: unit/cached_call_test.cpp,
+// unit/cached_call_exception_test.cpp, stress/swr_cache_stress.cpp, bench/single_flight_bench.cpp.
 #pragma once
 
 #include <concepts>

@@ -176,10 +176,13 @@ class basic_single_flight {
 
   joined join(std::uint64_t key_hash, time_point now) noexcept {
     const home at = home_of(key_hash);
-    for (int tries = 0; tries < most_tries; ++tries) {
+    for (;;) {  // each try is lost to somebody who gets on
       std::uint64_t seen = 0;
       const std::size_t way = look(at, now, seen);
-      if (way == ways) break;
+      if (way == ways) {
+        busy_.fetch_add(1, mo::relaxed);  // counter:
+        return {};
+      }
       if (is_of(seen, at.part) && in_time(seen, now)) return {{}, follow(at.in.words[way], seen, now)};
       const std::uint64_t mine = claim(seen, at.part, now);
       // hint: on failure somebody else was quicker; what the last leader here did, [L1] makes seen
@@ -197,8 +200,6 @@ class basic_single_flight {
         return {lead(at.in.words[way], with_state(mine, flying), now), {}};
       }
     }
-    busy_.fetch_add(1, mo::relaxed);  // counter:
-    return {};
   }
 
   // Ends the key's flight if there is one: its leader is told, its followers look again, and the next to ask leads. For
@@ -232,7 +233,6 @@ class basic_single_flight {
   static constexpr unsigned part_shift = 19;
   static constexpr std::uint64_t part_mask = 0x3FFF;
   static constexpr unsigned tick_shift = 33;
-  static constexpr int most_tries = 8;
   static constexpr std::uint32_t everybody = std::numeric_limits<std::int32_t>::max();
 
   static constexpr state state_of(std::uint64_t word) noexcept { return static_cast<state>(word & state_mask); }
