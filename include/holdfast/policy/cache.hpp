@@ -32,8 +32,8 @@
 // the next value is written.
 //
 // Method: set-associative, eviction by second chance (the clock algorithm, Corbato 1968), slots under sequence words
-// read word by word (Boehm, "Can seqlocks get along with programming language memory models", 2012). Room is left for
-// negative entries (a slot's flags) and for the flight word of a single-flight refresh.
+// read word by word (Boehm, "Can seqlocks get along with programming language memory models", 2012). Failures that are
+// remembered and one caller that fetches for all are policy/swr_cache.hpp's.
 // Proof: model/cache_model.cpp (each operation in every execution), unit/cache_test.cpp, stress/cache_stress.cpp (no torn
 // value, F2 no waiting, F4 true age), alloc/policy_alloc_test.cpp.
 #pragma once
