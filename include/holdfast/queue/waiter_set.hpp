@@ -42,25 +42,9 @@
 
 #include "holdfast/core/assert.hpp"
 #include "holdfast/core/atomic.hpp"
+#include "holdfast/core/waiter.hpp"
 
 namespace holdfast {
-
-// A base of whoever waits.
-class waiter {
- public:
-  using call = void (*)(waiter& self) noexcept;
-  explicit constexpr waiter(call when_told) noexcept : told_(when_told) {}
-  waiter(const waiter&) = delete;
-  waiter& operator=(const waiter&) = delete;
-
-  void told() noexcept { told_(*this); }
-
- protected:
-  ~waiter() = default;
-
- private:
-  const call told_;
-};
 
 // `Places`: what Most is, or less, so that a test can have too many.
 template <std::size_t Most = 64, std::size_t Places = Most>
