@@ -56,7 +56,8 @@
 // Proof: model/bulkhead_model.cpp (every execution of small cases, limits that change and deaths among them),
 // model/bulkhead_wait_model.cpp (the same for those who wait: grants against ends, marks against arrivals),
 // unit/bulkhead_test.cpp, unit/bulkhead_wait_test.cpp (B1-B6), stress/bulkhead_stress.cpp, alloc/policy_alloc_test.cpp,
-// linearizability/bulkhead_windows.cpp (all of it as one semaphore).
+// linearizability/bulkhead_windows.cpp (all of it as one semaphore),
+// bench/bulkhead_bench.cpp.
 #pragma once
 
 #include <cstdint>
@@ -271,7 +272,7 @@ class alignas(cache_line_size) bulkhead {
   }
 
   // Until nobody waits, or no place is free: one look at the line and one CAS for each that is served, and what its wake-up costs.
-  [[gnu::noinline, gnu::cold]] void serve() noexcept {
+  [[gnu::noinline]] void serve() noexcept {
     for (;;) {
       std::uint64_t seen = word_.load(mo::acquire);  // [H4] acquire, pairs with [H2] and [H3]: see there
       if (!is_awaited(seen) || taken_of(seen) >= limit_of(seen)) return;

@@ -28,8 +28,8 @@
 // When to use it: to build something that is handed over, as policy/bulkhead.hpp: who enters then says so where those who serve
 // will see it. Not for a change that anybody may use up: that is an event (queue/event_count.hpp, queue/waiter_set.hpp).
 //
-// Memory: a line, and 24 bytes for each place (of eight places together), of the memory resource, asked once. At most 4,096
-// places: who serves looks at all of them, eight in a line of the cache, which is less than waking one thread up to some 1,000.
+// Memory: a line, and 24 bytes for each place (of eight places together), of the memory resource, asked once. At most 4,096 places:
+// who serves looks at all of them, eight in a line of the cache (bench/bulkhead_bench.cpp, serve_1_of_8 to 1024).
 //
 // Method: a place is a word with a ticket and what has become of it, and every change of it but the owner's is an exchange from
 // just that ticket: so a stalled thread's is in vain. Tickets are drawn in the order in which places are entered, and who serves
@@ -42,6 +42,7 @@
 // stress/bulkhead_stress.cpp.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
