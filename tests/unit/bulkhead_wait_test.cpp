@@ -153,6 +153,22 @@ TEST_CASE("B4 who gives up makes room, though the one before it waits on", "[bul
   CHECK(patient.collect());
 }
 
+TEST_CASE("B4 who was served is in nobody's way, though it has not woken up", "[bulkhead]") {
+  bulkhead room({.limit = 1, .queue = 1});
+  auto inside = room.try_acquire();
+  caller first(room);
+  caller next(room);
+  caller third(room);
+  REQUIRE(first.wait());
+  CHECK_FALSE(next.wait());
+  inside.release();
+  CHECK(next.wait());
+  CHECK_FALSE(third.wait());
+  auto got = first.collect();
+  got.place.release();
+  CHECK(third.wait());
+}
+
 TEST_CASE("a deadline that has passed finds a place that is free, and waits for none", "[bulkhead]") {
   bulkhead room({.limit = 1, .queue = 1});
   const deadline past(time_point::min());

@@ -6,6 +6,7 @@
 #include <memory_resource>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "holdfast/core/waiter.hpp"
@@ -77,11 +78,14 @@ TEST_CASE("L1 an end that comes for one who has gone does not reach the next one
   REQUIRE(line.end(*before, wait_end::cancelled));
   REQUIRE(line.collect(*before) == wait_end::cancelled);
   CHECK_FALSE(line.end(*before, wait_end::cancelled));
-  const auto after = line.enter(&who, deadline::never());
+  auto after = line.enter(&who, deadline::never());
+  REQUIRE(line.end(*after, wait_end::cancelled));  // that was another place
+  REQUIRE(line.collect(*after) == wait_end::cancelled);
+  after = line.enter(&who, deadline::never());
   REQUIRE(after);
-  CHECK(after->index == before->index);
+  REQUIRE(after->index == before->index);
   CHECK_FALSE(line.end(*before, wait_end::served));
-  CHECK(who.times == 1);
+  CHECK(who.times == 2);
   CHECK(line.waiting() == 1);
   CHECK(line.end(*after, wait_end::served));
   CHECK(line.collect(*after) == wait_end::served);
@@ -89,7 +93,7 @@ TEST_CASE("L1 an end that comes for one who has gone does not reach the next one
 
 TEST_CASE("L2 first is the oldest that waits, or the newest, whatever places they have", "[waiting_line]") {
   const auto order = GENERATE(waiting_order::oldest_first, waiting_order::newest_first);
-  constexpr std::size_t places = 19;  // the last group of eight is not full
+  constexpr std::size_t places = 19;
   auto line = line_of(places, order);
   CHECK_FALSE(line.first());
   std::array<counted, places> who;
@@ -122,27 +126,36 @@ TEST_CASE("L2 first is the oldest that waits, or the newest, whatever places the
   CHECK_FALSE(line.first());
 }
 
-TEST_CASE("L3 there are as many places as asked for, and a collected one is free", "[waiting_line]") {
-  const std::uint32_t places = GENERATE(0U, 1U, 7U, 8U, 9U, 100U);
-  auto line = line_of(places);
-  CHECK(line.places() == places);
+TEST_CASE("L3 so many may wait, and one more as soon as a wait has ended", "[waiting_line]") {
+  const std::uint32_t most = GENERATE(0U, 1U, 3U, 4U, 5U, 100U);
+  auto line = line_of(most);
   counted who;
   std::vector<waiting_line::place> there;
-  for (std::uint32_t i = 0; i < places; ++i) {
-    const auto place = line.enter(&who, deadline::never());
-    REQUIRE(place);
-    there.push_back(*place);
-  }
-  CHECK_FALSE(line.enter(&who, deadline::never()));
-  CHECK(line.waiting() == places);
-  for (const auto& place : there) {
+  const auto fill = [&] {
+    for (std::uint32_t i = 0; i < most; ++i) {
+      const auto place = line.enter(&who, deadline::never());
+      REQUIRE(place);
+      there.push_back(*place);
+    }
+    CHECK_FALSE(line.enter(&who, deadline::never()));
+    CHECK(line.waiting() == most);
+  };
+  fill();
+  const auto gone = std::exchange(there, {});
+  for (const auto& place : gone) {
     REQUIRE(line.end(place, wait_end::late));
-    CHECK_FALSE(line.enter(&who, deadline::never()));  // not before it is collected
-    CHECK(line.collect(place) == wait_end::late);
-    CHECK(line.enter(&who, deadline::never()));
+    const auto next = line.enter(&who, deadline::never());
+    REQUIRE(next);
+    there.push_back(*next);
+    CHECK_FALSE(line.enter(&who, deadline::never()));
   }
-  CHECK(line.waiting() == places);
-  CHECK(line.expire(time_point::max()) == places);
+  CHECK(line.waiting() == most);
+  CHECK(line.expire(time_point::max()) == most);
+  CHECK_FALSE(line.enter(&who, deadline::never()));  // nobody waits, and twice as many as may have yet to collect
+  for (const auto& place : gone) CHECK(line.collect(place) == wait_end::late);
+  for (const auto& place : there) CHECK(line.collect(place) == wait_end::late);
+  fill();
+  CHECK(line.expire(time_point::max()) == most);
 }
 
 TEST_CASE("expire ends the waits whose deadline has passed, and no other", "[waiting_line]") {
@@ -191,7 +204,7 @@ TEST_CASE("a line asks for its memory once, and gives it back", "[waiting_line]"
   {
     waiting_line line(20, waiting_order::oldest_first, &memory);
     CHECK(memory.asked == 1);
-    CHECK(memory.bytes == 24 * 24);
+    CHECK(memory.bytes == 20 * 48);
     counted who;
     for (int i = 0; i < 100; ++i) {
       const auto place = line.enter(&who, deadline::never());

@@ -39,7 +39,7 @@
 // a rate limit. A refused call waits outside, by retry's backoff, or takes the next fallback tier. A queue evens out bursts
 // that are shorter than a call; a longer one only makes all callers late.
 //
-// Memory: 128 bytes, and 24 bytes for each that may wait, of the memory resource, asked once. A permit is one pointer, and the
+// Memory: 128 bytes, and 48 bytes for each that may wait, of the memory resource, asked once. A permit is one pointer, and the
 // bulkhead outlives it, and every call of others on it: who hands a place over is still in its release when it is left again.
 //
 // Method: the places taken, the limit and a mark that somebody waits in one word, so that they are compared and a place is taken

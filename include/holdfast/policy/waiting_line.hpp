@@ -2,23 +2,23 @@
 // waiting_line: threads and coroutines that stand in one line, until each is served, is too late, or gives up.
 //
 //   operation        caller           progress    cost                             allocates   when refused
-//   enter            who waits        lock-free   two exchanges if there is much   never       nothing: each place was taken
-//                                                 room, else a look at each place              when it was looked at
+//   enter            who waits        lock-free   three exchanges; a look at       never       nothing: as many wait as may, or
+//                                                 each place, if few are free                  half as many more are to collect
 //   sleep            who waits, a     blocking    a system call or more            never       -
 //                    thread
-//   collect          who waits        wait-free   two stores and an exchange       never       -
+//   collect          who waits        wait-free   a store and an exchange          never       -
 //   first            who serves       wait-free   a look at each place             never       nothing: nobody waits
-//   end              any thread       wait-free   one exchange; and a system       never       false: it had ended otherwise
+//   end              any thread       wait-free   two exchanges; and a system      never       false: it had ended otherwise
 //                                                 call, or a call of told()
 //   expire           any thread       lock-free   as first, and an end for each    never       0
 //   waiting, ended   any observer     wait-free   a look at each place; a load     never       -
 //
-// In short: any thread | lock-free; a thread that waits sleeps | never | each place was taken
+// In short: any thread | lock-free; a thread that waits sleeps | never | as many wait as may
 //
 //   L1 A wait ends once, by the exchange that ends it: served, late or cancelled. Who comes second learns that it did.
-//   L2 first() is the oldest of those that wait (or the newest): whose enter() had returned before another's began, or before the
-//      look did, is passed over only if its wait has ended.
-//   L3 There are never more places than were asked for, and a place whose wait has ended is free again when it is collected.
+//   L2 first() is the oldest of those that wait, or the newest: of two, one of whom had entered before the other began to, the
+//      second is served first only if the first one's wait has ended (newest first: the other way round).
+//   L3 At most `most` wait. One more is let in as soon as a wait has ended, though who waited has not taken notice of it yet.
 //   L4 Nobody waits for another thread's step: who is late or gives up leaves by itself, also while somebody picks it.
 //
 // A thread sleeps in its place until its wait has ended. Anybody else is a waiter (core/waiter.hpp), which is told once when its
@@ -28,18 +28,18 @@
 // When to use it: to build something that is handed over, as policy/bulkhead.hpp: who enters then says so where those who serve
 // will see it. Not for a change that anybody may use up: that is an event (queue/event_count.hpp, queue/waiter_set.hpp).
 //
-// Memory: a line, and 24 bytes for each place (of eight places together), of the memory resource, asked once. At most 4,096 places:
-// who serves looks at all of them, eight in a line of the cache (bench/bulkhead_bench.cpp, serve_1_of_8 to 1024).
+// Memory: a line, and 48 bytes for each that may wait, in steps of four, of the memory resource, asked once. At most 4,096 may: who
+// serves looks at all places, eight in a line of the cache (bench/bulkhead_bench.cpp, serve_1_of_8 to 1024).
 //
-// Method: a place is a word with a ticket and what has become of it, and every change of it but the owner's is an exchange from
-// just that ticket: so a stalled thread's is in vain. Tickets are drawn in the order in which places are entered, and who serves
-// looks for the smallest. A list in the frames of those who wait (as Netflix's LifoBlockingLimiter, embassy or tokio have one, each
-// with a lock) would be as long as they are many; but who is late could not leave it before the thread had gone on that is
-// looking at its node, and that one may be asleep.
+// Method: a place is a word with a ticket and what has become of it, and whoever ends a wait exchanges just that ticket: so what a
+// stalled thread does is in vain. Tickets are drawn in the order in which places are entered, and who serves looks for the
+// smallest. There are twice as many places as may wait: who was served may be slow to wake up, and is in nobody's way. A list of
+// nodes in the frames of those who wait has to be locked (Netflix's LifoBlockingLimiter, embassy and tokio do): without a lock, who
+// is late could not go before the thread has gone on that is looking at its node, and that one may sleep.
 // Orders: what the caller of end() did before is seen by who collects. Nothing is said between who enters and who looks: that is
 // the caller's word's business.
-// Proof: model/bulkhead_model.cpp (every execution of small cases), unit/waiting_line_test.cpp (L1-L3), unit/bulkhead_test.cpp,
-// stress/bulkhead_stress.cpp.
+// Proof: model/bulkhead_wait_model.cpp (every execution of small cases), unit/waiting_line_test.cpp (L1-L3),
+// unit/bulkhead_wait_test.cpp, stress/bulkhead_stress.cpp.
 #pragma once
 
 #include <algorithm>
@@ -73,10 +73,10 @@ class alignas(cache_line_size) waiting_line {
     std::uint64_t word = 0;
   };
 
-  waiting_line(std::uint32_t places, waiting_order order, std::pmr::memory_resource* memory) noexcept
-      : memory_(memory), places_(places), order_(order) {
-    HOLDFAST_ASSERT(places <= longest_waiting_line);
-    if (places == 0) return;
+  waiting_line(std::uint32_t most, waiting_order order, std::pmr::memory_resource* memory) noexcept
+      : memory_(memory), most_(most), order_(order) {
+    HOLDFAST_ASSERT(most <= longest_waiting_line);
+    if (most == 0) return;
     groups_ = static_cast<group*>(memory_->allocate(bytes(), alignof(group)));
     for (std::uint32_t i = 0; i < group_count(); ++i) new (groups_ + i) group;
   }
@@ -91,10 +91,11 @@ class alignas(cache_line_size) waiting_line {
 
   // `who` is told when the wait has ended; null: a thread, which sleeps. It may be served as soon as it has entered.
   [[nodiscard]] std::optional<place> enter(waiter* who, deadline until) noexcept {
+    if (!count_in()) return std::nullopt;
     // hint: where a place may be free; where they are left in the order in which they were entered, it is
     const std::uint64_t from = tickets_.load(mo::relaxed);
-    for (std::uint32_t i = 0; i < places_; ++i) {
-      const auto index = static_cast<std::uint32_t>((from + i) % places_);
+    for (std::uint32_t i = 0; i < places(); ++i) {
+      const auto index = static_cast<std::uint32_t>((from + i) % places());
       atomic<std::uint64_t>& word = word_of(index);
       std::uint64_t seen = word.load(mo::relaxed);  // hint: the exchange decides
       if (phase_of(seen) != phase::free) continue;
@@ -109,6 +110,7 @@ class alignas(cache_line_size) waiting_line {
       word.store(mine, mo::release);  // [L3] release, pairs with [L4] and [L5]: who it is, and until when
       return place{index, mine};
     }
+    count_out();
     return std::nullopt;
   }
   // Of a thread: until its wait has ended, which the clock at `until` does, too.
@@ -119,7 +121,7 @@ class alignas(cache_line_size) waiting_line {
       if (park(word, static_cast<std::uint32_t>(mine.word), until.at())) continue;
       std::uint64_t seen = mine.word;
       // own: who ends its own wait tells nobody, and who was quicker is seen by collect()
-      word.compare_exchange_strong(seen, with(seen, phase::late), mo::relaxed, mo::relaxed);
+      if (word.compare_exchange_strong(seen, with(seen, phase::late), mo::relaxed, mo::relaxed)) count_out();
     }
   }
   // How its wait ended, which it has; the place is another one's from here on.
@@ -140,7 +142,7 @@ class alignas(cache_line_size) waiting_line {
 
   [[nodiscard]] std::optional<place> first() const noexcept {
     std::optional<place> best;
-    for (std::uint32_t index = 0; index < places_; ++index) {
+    for (std::uint32_t index = 0; index < places(); ++index) {
       const std::uint64_t seen = word_of(index).load(mo::relaxed);  // hint: the exchange of end() decides
       if (is_waiting(seen) && (!best || comes_before(seen, best->word))) best = place{index, seen};
     }
@@ -154,6 +156,7 @@ class alignas(cache_line_size) waiting_line {
     // [L4] acq_rel, pairs with [L3]: who it is; pairs with [L6]: what whoever ends it has done before. On failure, own: it is
     // another one's by now
     if (!word.compare_exchange_strong(seen, with(seen, ended), mo::acq_rel, mo::relaxed)) return false;
+    count_out();
     if (phase_of(which.word) == phase::suspended) {
       // Until it is told it does not collect, so it is still the one.
       groups_[which.index / group::size].who[which.index % group::size].get()->told();
@@ -165,7 +168,7 @@ class alignas(cache_line_size) waiting_line {
   // Ends the waits whose deadline has passed; how many.
   std::uint32_t expire(time_point now) noexcept {
     std::uint32_t count = 0;
-    for (std::uint32_t index = 0; index < places_; ++index) {
+    for (std::uint32_t index = 0; index < places(); ++index) {
       const std::uint64_t seen = word_of(index).load(mo::acquire);  // [L5] acquire, pairs with [L3]: its deadline
       if (!is_waiting(seen)) continue;
       // hint: of whoever came there since it may be; then the ticket is another one's, too
@@ -179,7 +182,7 @@ class alignas(cache_line_size) waiting_line {
 
   [[nodiscard]] std::uint32_t waiting() const noexcept {
     std::uint32_t count = 0;
-    for (std::uint32_t index = 0; index < places_; ++index) {
+    for (std::uint32_t index = 0; index < places(); ++index) {
       if (is_waiting(word_of(index).load(mo::relaxed))) ++count;  // hint: for an observer
     }
     return count;
@@ -188,7 +191,6 @@ class alignas(cache_line_size) waiting_line {
   [[nodiscard]] std::uint64_t ended(wait_end how) const noexcept {
     return ends_[static_cast<std::size_t>(how)].load(mo::relaxed);  // counter:
   }
-  [[nodiscard]] std::uint32_t places() const noexcept { return places_; }
 
  private:
   // asleep: a thread; suspended: a waiter, which is told.
@@ -217,13 +219,26 @@ class alignas(cache_line_size) waiting_line {
   [[nodiscard]] atomic<std::uint64_t>& word_of(std::uint32_t index) const noexcept {
     return groups_[index / group::size].words[index % group::size];
   }
-  [[nodiscard]] std::uint32_t group_count() const noexcept { return (places_ + group::size - 1) / group::size; }
+  // Half of them for those whose wait has ended, and who have not collected yet.
+  [[nodiscard]] std::uint32_t places() const noexcept { return 2 * most_; }
+  [[nodiscard]] std::uint32_t group_count() const noexcept { return (places() + group::size - 1) / group::size; }
   [[nodiscard]] std::size_t bytes() const noexcept { return group_count() * sizeof(group); }
+
+  bool count_in() noexcept {
+    std::uint32_t seen = counted_.load(mo::relaxed);  // hint: the exchange decides
+    do {
+      if (seen == most_) return false;
+      // counter: of whoever was in the place that it finds, [L1] tells
+    } while (!counted_.compare_exchange_weak(seen, seen + 1, mo::relaxed, mo::relaxed));
+    return true;
+  }
+  void count_out() noexcept { counted_.fetch_sub(1, mo::relaxed); }  // counter: as above
 
   std::pmr::memory_resource* const memory_;
   group* groups_ = nullptr;
-  const std::uint32_t places_;
+  const std::uint32_t most_;
   const waiting_order order_;
+  atomic<std::uint32_t> counted_{0};           // who waits, and who is about to; by both, and who ends waits
   atomic<std::uint64_t> tickets_{0};           // by who enters
   std::array<atomic<std::uint64_t>, 3> ends_;  // by who collects; in the order of wait_end
 };
