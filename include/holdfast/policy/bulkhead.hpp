@@ -49,14 +49,15 @@
 // the same word. So whoever leaves after that sees the mark, without a fence; and whoever finds nobody in the line takes the mark
 // away only if nobody has arrived since before it looked. (By 21 bits: a mark would be taken away, and somebody's wake-up come as
 // late as the next arrival, if exactly a multiple of 2,097,152 arrived during one look at the line.)
-// A place is taken for the next in line, and then that wait is ended as served: if it had ended otherwise, the place is free again,
-// and all is repeated. There is no lock, and nobody waits for another one's step: of a thread that is stopped in its release one
-// place is out of use meanwhile, and whoever comes by serves the others. While a place is on its way to one who has just given up,
-// a try_acquire may be refused for it.
+// A place is taken for the next in line, and then that wait is ended as served: if it had ended before, the place is free again,
+// and all is repeated. There is no lock, and nobody waits for another one's step. But of a thread that is stopped between the two
+// one place is out of use meanwhile, while whoever comes by serves the others: so with a queue, and only while somebody waits or
+// just did, a try_acquire may be refused for the sake of a place that turns out to be free. (Without one it is refused exactly if
+// there is none.)
 // Proof: model/bulkhead_model.cpp (every execution of small cases, limits that change and deaths among them),
 // model/bulkhead_wait_model.cpp (the same for those who wait: grants against ends, marks against arrivals),
 // unit/bulkhead_test.cpp, unit/bulkhead_wait_test.cpp (B1-B6), stress/bulkhead_stress.cpp, alloc/policy_alloc_test.cpp,
-// linearizability/bulkhead_windows.cpp (all of it as one semaphore),
+// linearizability/bulkhead_windows.cpp (without a queue, as one semaphore),
 // bench/bulkhead_bench.cpp.
 #pragma once
 
