@@ -38,6 +38,7 @@ struct layer_findings {
   std::uint64_t sleeps_past_deadline = 0;  // D2: waits that end when the call's deadline has passed
   std::uint64_t sleeps_past_client = 0;    // waits that end when the client has left, deadlines or not
   std::uint64_t ends_past_deadline = 0;    // calls that end later than their deadline
+  std::uint64_t unmarked = 0;              // repetitions that arrive as if they were none
 };
 
 class layer final : public callee, public caller, public actor {
@@ -76,6 +77,7 @@ class layer final : public callee, public caller, public actor {
     const time_point now = c.clock.now();
     c.until = deadline::from_wire(now, what.left_us);
     firsts_.push_back(time_.now());
+    if (!what.first && !what.repetition) ++found_.unmarked;
     // (A deadline that passed on the way is one that has passed: no work is done for it.)
     if (!c.until.passed(now) && c.clock.true_time(c.until.at()) > what.sender_until) ++found_.deadlines_grown;
     c.machine.emplace(guard_,

@@ -21,6 +21,7 @@ void check_promises(const chain_world& world) {
     CHECK(l->found().sleeps_past_deadline == 0);  // D2
     CHECK(l->found().sleeps_past_client == 0);    // D2
     CHECK(l->found().ends_past_deadline == 0);    // R2
+    CHECK(l->found().unmarked == 0);              // layers do not multiply
     CHECK(l->calls_open() == 0);
     CHECK(l->in_room() == 0);
   }
@@ -71,6 +72,7 @@ TEST_CASE("control: without policies the load outlives its cause, deadlines grow
   CHECK(served_percent(world, 0s, 3s) == 100.0);
   CHECK(served_percent(world, 12s, 18s) < 5.0);
   CHECK(world.leaf().found().deadlines_grown > 0);
+  CHECK(world.leaf().found().unmarked > 0);
   CHECK(world.leaf().found().sleeps_past_client > 0);
   CHECK(world.store().most_open() > 64);
 }
