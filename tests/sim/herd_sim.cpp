@@ -87,6 +87,25 @@ TEST_CASE("R3 with a first wait of a second the herd is spread once the outage h
   CHECK(all_served(world));
 }
 
+TEST_CASE("D2 R2 clients whose waits outgrow their patience give up at once: nobody sleeps past a deadline", "[sim]") {
+  for (std::uint64_t seed = 1; seed <= seeds(2, 50); ++seed) {
+    herd_options o = crowd({.base = 1s, .cap = 30s}, 1h, seed);
+    o.clients.patience = 5s;
+    o.clients.lasts = 0s;  // each asks once
+    herd_world world(o);
+    world.run();
+    const layer& libraries = world.libraries();
+    CAPTURE(seed);
+    CHECK(libraries.found().sleeps_past_deadline == 0);
+    CHECK(libraries.found().sleeps_past_client == 0);
+    CHECK(libraries.found().ends_past_deadline == 0);
+    CHECK(libraries.sends().size() > 2 * clients);  // they did try again
+    const auto gave_up =
+        std::ranges::count_if(world.clients().wishes(), [](const wish& w) { return w.done < w.until; });
+    CHECK(gave_up == clients);
+  }
+}
+
 TEST_CASE("control: without jitter the whole herd comes in one 100 ms", "[sim]") {
   herd_world world(crowd({.kind = backoff_kind::exponential, .base = 8s, .cap = 30s}, 20s, 1));
   world.run();
