@@ -377,6 +377,7 @@ TEST_CASE("retries are spaced, decided, paid for and given back on a quiet path"
                                        error(http_error(404), verdict::permanent)};
   int retried = 0;
   int refused = 0;
+  int notices = 0;
   duration longest{0};
   {
     const hot_path_scope scope("retry, backoff, retry_budget");
@@ -389,6 +390,7 @@ TEST_CASE("retries are spaced, decided, paid for and given back on a quiet path"
                                        static_cast<std::uint16_t>(1 + i % 3), idempotency::idempotent, now,
                                        deadline::after(now, 5s), &budget, 10ms, shared_random);
         next.retry ? ++retried : ++refused;
+        notices += next.gives_notice ? 1 : 0;
         if (next.retry && i % 10 == 0) i % 20 == 0 ? budget.give_back(now) : budget.give_back(next.paid);
         longest = std::max(longest, delay(options.backoff, static_cast<std::uint32_t>(i), 5ms, shared_random));
       }
@@ -396,6 +398,7 @@ TEST_CASE("retries are spaced, decided, paid for and given back on a quiet path"
   }
   CHECK(retried > 0);
   CHECK(refused > 0);
+  CHECK(notices > 0);
   CHECK(longest > 0ms);
 }
 

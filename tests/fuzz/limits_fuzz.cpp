@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // retry_budget, bulkhead and backoff: any options and any sequence of calls, against arithmetic without a shared word, a
 // clock that wraps or fixed point: R1 and conservation.
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "holdfast/policy/backoff.hpp"
@@ -69,6 +71,8 @@ void budget(input& in) {
   std::int64_t latest = 0;
   std::uint64_t granted = 0;
   std::uint64_t denied = 0;
+  std::int64_t quiet_until = std::numeric_limits<std::int64_t>::min();
+  std::uint64_t unsaid = 0;
   while (!in.empty()) {
     const std::uint8_t choice = in.byte();
     const auto cost = static_cast<std::uint32_t>(choice >> 6U);
@@ -92,8 +96,20 @@ void budget(input& in) {
       default: {
         const std::uint32_t price = choice % 8 == 6 ? cost : static_cast<std::uint32_t>(in.number(2));
         const bool wanted = oracle.take(std::int64_t{price} * 1000, ns / 1'000'000);
-        expect(mine.try_take(now, price) == wanted, "a take succeeds if the purse holds its price, all or nothing");
+        const budget_answer answer = mine.try_take(now, price);
+        expect(answer == wanted, "a take succeeds if the purse holds its price, all or nothing");
         if (price != 0) ++(wanted ? granted : denied);
+        if (wanted) {
+          expect(!answer.gives_notice, "only who is denied gives notice");
+        } else if (answer.gives_notice) {
+          expect(ns >= quiet_until, "no two notices in one cool-down");
+          expect(answer.held_back == std::min(unsaid, std::uint64_t{cool_down::most_counted}), "what was held back");
+          quiet_until = ns + o.notice_every.count();
+          unsaid = 0;
+        } else {
+          expect(ns < quiet_until + cool_down::tick.count(), "a notice when its time has come");
+          ++unsaid;
+        }
       }
     }
     latest = std::max(latest, ns);

@@ -294,6 +294,38 @@ struct purse_from_outside : watched_purse {
 };
 MODEL_SCENARIO("retry_budget", purse_from_outside, {});
 
+// R5 Three want the last token: of those that are denied, now or a little later, exactly one gives notice.
+struct one_notice : watched_purse {
+  static constexpr unsigned threads = 3;
+  std::uint64_t notices = 0;
+
+  one_notice()
+      : watched_purse({.ratio_permille = 0, .min_per_second = 0, .burst = 1, .notice_every = std::chrono::seconds(1)}) {
+  }
+  void run(unsigned thread) {
+    const budget_answer answer = budget.try_take(at_ms(thread * 400));
+    if (answer) {
+      ++granted;
+      MODEL_CHECK(!answer.gives_notice);
+    } else {
+      ++denied;
+      notices += answer.gives_notice ? 1 : 0;
+      MODEL_CHECK(answer.held_back == 0);
+    }
+  }
+  void after() {
+    MODEL_CHECK(granted == 1);
+    MODEL_CHECK(denied == 2);
+    MODEL_CHECK(notices == 1);
+    const budget_answer later = budget.try_take(at_ms(2'000));
+    MODEL_CHECK(later.gives_notice);
+    MODEL_CHECK(later.held_back == 1);
+  }
+  // Who dies while it is denied may take the notice with it; nobody gives a second one.
+  void after_death(unsigned) const { MODEL_CHECK(notices <= 1); }
+};
+MODEL_SCENARIO("retry_budget", one_notice, {});
+
 // Lock-free: one dies at any of its steps. What it was taking or depositing is done or not; nobody else notices.
 struct death_of_a_taker : watched_purse {
   static constexpr unsigned threads = 3;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // R1 under threads: what is taken equals what the purse held and was given, to the token.
+#include <algorithm>
 #include <thread>
 #include <vector>
 
@@ -68,6 +69,47 @@ TEST_CASE("R1 holds when threads bring clocks that lag behind each other", "[ret
   const std::uint64_t earned_milli = options.burst * 1000ULL + options.min_per_second * milliseconds;
   CHECK(budget.granted() * 1000 <= earned_milli);
   CHECK(budget.granted() * 2000 + options.burst * 1000ULL >= earned_milli / 2);  // and it did pay out
+}
+
+TEST_CASE("R5 four threads at an empty purse: no two notices in one cool-down, and every denial is told or counted",
+          "[retry_budget]") {
+  constexpr unsigned threads = 4;
+  constexpr int steps = 40'000;  // a tenth of a millisecond each
+  constexpr int lag = 37;        // steps between one thread's clock and the next one's
+  constexpr duration every = 100ms;
+  retry_budget budget({.ratio_permille = 0, .min_per_second = 0, .burst = 1, .notice_every = every});
+  constexpr time_point start{1h};
+  REQUIRE(budget.try_take(start));
+  struct notice {
+    time_point at;
+    std::uint32_t held_back;
+  };
+  std::vector<std::vector<notice>> each(threads);
+  std::vector<std::thread> workers;
+  for (unsigned t = 0; t < threads; ++t) {
+    workers.emplace_back([&, t] {
+      for (int i = 0; i < steps; ++i) {
+        const time_point now = start + (i - static_cast<int>(t) * lag) * 100us;
+        const budget_answer answer = budget.try_take(now);
+        if (answer.gives_notice) each[t].push_back({now, answer.held_back});
+      }
+    });
+  }
+  for (auto& w : workers) w.join();
+  std::vector<notice> all;
+  for (const auto& mine : each) all.insert(all.end(), mine.begin(), mine.end());
+  std::sort(all.begin(), all.end(), [](const notice& a, const notice& b) { return a.at < b.at; });
+  std::uint64_t told = all.size();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    told += all[i].held_back;
+    if (i != 0) CHECK(all[i].at - all[i - 1].at >= every);
+  }
+  // The rest comes with the next one.
+  const budget_answer last = budget.try_take(start + 1h);
+  REQUIRE(last.gives_notice);
+  CHECK(told + 1 + last.held_back == budget.denied());
+  CHECK(budget.denied() == std::uint64_t{threads} * steps + 1);
+  CHECK(all.size() >= 35);  // about one in each of forty cool-downs, a tick late each
 }
 
 TEST_CASE("R1 four threads of calls, cancelled, dropped and turned away: the budget pays for what is sent",

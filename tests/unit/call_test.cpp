@@ -668,6 +668,37 @@ TEST_CASE("only a first attempt pays into the budget, not a call that is an oute
   CHECK(balance_after(false) == 6'000);
 }
 
+TEST_CASE("R5 an observer that asks is told of an exhausted budget once a cool-down, and of how many were not",
+          "[call]") {
+  struct listener : no_observer {
+    int notices = 0;
+    std::uint32_t held_back = 0;
+    verdict last{};
+    void on_budget_exhausted(const guard&, const error& why, std::uint32_t not_told) noexcept {
+      ++notices;
+      held_back = not_told;
+      last = why.kind;
+    }
+  };
+  listener heard;
+  retry_budget budget({.ratio_permille = 0, .min_per_second = 0, .burst = 1, .notice_every = 10s});
+  const guard g{.budget = &budget, .retry = three_times};
+  bench_of_test t;
+  t.answers.assign(32, reset);
+  const auto fails = [&] {
+    const auto answer = run(g, {.safety = idempotency::idempotent}, t.clock, t.op(), t.wait(), heard);
+    return answer.error().stopped_by;
+  };
+  for (int i = 0; i < 5; ++i) CHECK(fails() == errc::retry_budget_exhausted);
+  CHECK(heard.notices == 1);
+  CHECK(heard.held_back == 0);
+  CHECK(heard.last == verdict::transient);
+  t.clock.advance(11s);
+  CHECK(fails() == errc::retry_budget_exhausted);
+  CHECK(heard.notices == 2);
+  CHECK(heard.held_back == 4);
+}
+
 TEST_CASE("a cancelled wait ends the call as cancelled, and no failure is counted for it", "[call]") {
   bench_of_test t;
   t.answers = {reset};

@@ -186,10 +186,46 @@ TEST_CASE("R1 in every interval the tokens taken stay within burst, ratio and re
   CHECK(total > options.burst);
 }
 
+TEST_CASE("R5 an exhausted budget gives one notice a cool-down, and it says how many were denied without",
+          "[retry_budget]") {
+  retry_budget budget({.ratio_permille = 0, .min_per_second = 0, .burst = 2, .notice_every = 10s});
+  CHECK_FALSE(budget.try_take(start).gives_notice);  // granted: nothing to tell
+  CHECK_FALSE(budget.try_take(start).gives_notice);
+  const budget_answer first = budget.try_take(start + 1s);
+  CHECK_FALSE(first.granted);
+  CHECK(first.gives_notice);
+  CHECK(first.held_back == 0);
+  for (int i = 0; i < 1'000; ++i) {
+    const budget_answer next = budget.try_take(start + 1s + i * 9ms);
+    REQUIRE_FALSE(next.granted);
+    REQUIRE_FALSE(next.gives_notice);
+  }
+  // In between it pays again; that does not end the cool-down.
+  budget.give_back(start + 10s);
+  CHECK(budget.try_take(start + 10s));
+  CHECK_FALSE(budget.try_take(start + 10s).gives_notice);
+  const budget_answer second = budget.try_take(start + 12s);
+  CHECK(second.gives_notice);
+  CHECK(second.held_back == 1'001);
+  CHECK(budget.denied() == 1'003);
+}
+
+TEST_CASE("what was granted stays counted when it is given back", "[retry_budget]") {
+  retry_budget budget({.ratio_permille = 0, .min_per_second = 0, .burst = 5});
+  CHECK(budget.try_take(start, 2));
+  budget.give_back(start, 2);
+  CHECK(budget.try_take(start, 2));
+  budget.give_back(2);
+  CHECK(budget.granted() == 2);
+  CHECK(budget.balance_milli(start) == 5'000);
+}
+
 TEST_CASE("retry budget options name what is wrong", "[retry_budget]") {
   static_assert(!validate(retry_budget_options{}));
   static_assert(validate(retry_budget_options{.ratio_permille = 10'001}).field == "ratio_permille");
   static_assert(validate(retry_budget_options{.min_per_second = 1'000'001}).field == "min_per_second");
   static_assert(validate(retry_budget_options{.burst = 0}).limit == 1);
   static_assert(validate(retry_budget_options{.burst = 67'001}).field == "burst");
+  static_assert(validate(retry_budget_options{.notice_every = 0s}).field == "notice_every");
+  static_assert(validate(retry_budget_options{.notice_every = 25h}).limit == duration(24h).count());
 }

@@ -238,6 +238,9 @@ class call_machine {
     const auto next = should_retry(guard_.retry, why, tries_, context_.safety, now, context_.until, guard_.budget,
                                    previous_delay_, bits_);
     if (!next.retry) {
+      if constexpr (requires { observer_.on_budget_exhausted(guard_, why, next.held_back); }) {
+        if (next.gives_notice) observer_.on_budget_exhausted(guard_, why, next.held_back);
+      }
       error last = why;
       last.stopped_by = next.why_not;
       return give_up(last, now);

@@ -82,8 +82,10 @@ constexpr option_error validate(const guard& g) noexcept {
 
 // Hears what happens to a call, to count and log it. One of your own has these members, noexcept; they are called on the
 // call's own thread between policies, never inside one.
-// It may have one more, watch_step(): what that returns lives as long as one step of the machine runs, with its
+// It may have two more. watch_step(): what that returns lives as long as one step of the machine runs, with its
 // policies and what the observer does in it, for those who trace or measure what a step costs.
+// on_budget_exhausted(const guard&, const error&, std::uint32_t held_back): the budget paid for no retry after this error, for
+// the first time in its cool-down; so many were told nothing since the last one (R5 of retry_budget).
 struct no_observer {
   static void on_attempt(const guard&, const attempt&, verdict, duration) noexcept {}    // an attempt has ended
   static void on_refusal(const guard&, const error&) noexcept {}                         // turned away before the call

@@ -98,6 +98,9 @@ struct retry_decision {
   duration delay{0};       // before the next attempt, when `retry`
   errc why_not{};          // the guard that refused; errc{} when the verdict itself did
   std::uint32_t paid = 0;  // tokens taken from the budget for it
+  // retry_budget_exhausted: to be told to people, and how many were not since the last one that was (R5 of retry_budget)
+  bool gives_notice = false;
+  std::uint32_t held_back = 0;
 };
 
 // Guard 1, for callers that only want to know whether an error is of the kind that may pass.
@@ -153,7 +156,10 @@ template <class G>
   if (wait > usable) return {.why_not = errc::deadline_infeasible};
   if (budget == nullptr) return {.retry = true, .delay = wait};
   const std::uint32_t price = retry_cost(last.kind);
-  if (!budget->try_take(now, price)) return {.why_not = errc::retry_budget_exhausted};
+  if (const budget_answer answer = budget->try_take(now, price); !answer) {
+    return {
+        .why_not = errc::retry_budget_exhausted, .gives_notice = answer.gives_notice, .held_back = answer.held_back};
+  }
   return {.retry = true, .delay = wait, .paid = price};
 }
 

@@ -3,11 +3,12 @@
 //
 //   operation          caller        progress    cost                            allocates   when refused
 //   on_first_attempt   any thread    lock-free   full: one load; else one CAS    never       -
-//   try_take           any thread    lock-free   one CAS, no check-then-add      never       false, counted in denied()
+//   try_take           any thread    lock-free   one CAS, no check-then-add;     never       denied, counted; one of them
+//                                                denied: two counters                        gives notice
 //   give_back          any thread    lock-free   one CAS; full: one load         never       -
 //   balance_milli      any observer  wait-free   one load                        never       -
 //
-// In short: any thread | lock-free | never | counted
+// In short: any thread | lock-free | never | counted, and one a cool-down gives notice
 //
 // Every first attempt deposits ratio_permille thousandths of a token, every second earns min_per_second tokens, a retry
 // costs one token (two when the callee said that it is overloaded or did not answer in time), and the purse holds
@@ -17,6 +18,9 @@
 // R1, for every interval [a, b]: tokens taken, less those given back <= burst + ratio * first attempts +
 // min_per_second * (b - a), where b - a is rounded up to a whole millisecond. A clock reading older than one already
 // seen earns nothing, and earns nothing twice.
+//
+// R5: of all takes that are denied within `notice_every` exactly one is told to give notice, and how many were not since
+// the last one (time/cool_down.hpp), so that an exhausted budget is one line in the log and not one for each call.
 //
 // When to use: one budget per dependency, shared by all that call it; one layer of a call chain retries. Not a rate
 // limiter: first attempts are never refused.
@@ -41,21 +45,33 @@
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/option_error.hpp"
 #include "holdfast/time/clock.hpp"
+#include "holdfast/time/cool_down.hpp"
 
 namespace holdfast {
 
 struct retry_budget_options {
-  std::uint32_t ratio_permille = 100;  // tokens that 1,000 first attempts deposit
-  std::uint32_t min_per_second = 10;   // tokens that time alone earns
-  std::uint32_t burst = 100;           // tokens that the purse holds, and starts with
+  std::uint32_t ratio_permille = 100;               // tokens that 1,000 first attempts deposit
+  std::uint32_t min_per_second = 10;                // tokens that time alone earns
+  std::uint32_t burst = 100;                        // tokens that the purse holds, and starts with
+  duration notice_every = std::chrono::minutes(1);  // one denied take in this time gives notice
 };
 static_assert(std::is_aggregate_v<retry_budget_options>);
 
 constexpr option_error validate(const retry_budget_options& o) noexcept {
   return first_of(at_most("ratio_permille", o.ratio_permille, 10'000),
                   at_most("min_per_second", o.min_per_second, 1'000'000), at_least("burst", o.burst, 1),
-                  at_most("burst", o.burst, 67'000));
+                  at_most("burst", o.burst, 67'000), at_least("notice_every", o.notice_every.count(), 1),
+                  at_most("notice_every", o.notice_every.count(), duration(std::chrono::hours(24)).count()));
 }
+
+// What a take was told.
+struct [[nodiscard]] budget_answer {
+  bool granted = false;
+  bool gives_notice = false;    // denied, as the first in its cool-down
+  std::uint32_t held_back = 0;  // gives_notice: takes that were denied without notice since the last one that gave it
+
+  constexpr operator bool() const noexcept { return granted; }  // NOLINT(google-explicit-constructor)
+};
 
 class alignas(cache_line_size) retry_budget {
  public:
@@ -68,60 +84,47 @@ class alignas(cache_line_size) retry_budget {
 
   // Deposits for a call that is not itself a retry.
   void on_first_attempt(time_point now) noexcept {
-    std::uint64_t seen = word_.load(mo::relaxed);  // own: the word publishes nothing but itself
-    // Full: nothing to deposit, and nothing to note: a full purse earns nothing, however long it stays full.
-    if (balance_of(seen) == full()) return;
-    add(seen, options_.ratio_permille, now);
+    add(options_.ratio_permille, [&](std::uint64_t word) { return at(word, now); });
   }
 
   // All or nothing. A cost of 0 is granted and not counted.
-  [[nodiscard]] bool try_take(time_point now, std::uint32_t cost = 1) noexcept {
-    if (cost == 0) return true;
+  budget_answer try_take(time_point now, std::uint32_t cost = 1) noexcept {
+    if (cost == 0) return {.granted = true};
     const std::uint64_t price = std::uint64_t{cost} * 1000U;
     std::uint64_t seen = word_.load(mo::relaxed);  // own: the word publishes nothing but itself
     for (;;) {
       const earned now_holds = at(seen, now);
       if (now_holds.balance < price) {
         denied_.fetch_add(1, mo::relaxed);  // counter:
-        return false;
+        const cool_down_claim notice = notice_.try_claim(now, options_.notice_every);
+        return {.gives_notice = notice.granted, .held_back = notice.held_back};
       }
       const auto left = static_cast<std::uint32_t>(now_holds.balance - price);
       // own: one word holds the whole state, so the exchange alone makes check and take one step
       if (word_.compare_exchange_weak(seen, pack(left, now_holds.tick), mo::relaxed, mo::relaxed)) {
         granted_.fetch_add(1, mo::relaxed);  // counter:
-        return true;
+        return {.granted = true};
       }
     }
   }
 
   // For a retry or hedge that was paid for and not sent.
   void give_back(time_point now, std::uint32_t cost = 1) noexcept {
-    std::uint64_t seen = word_.load(mo::relaxed);  // own: the word publishes nothing but itself
-    if (balance_of(seen) == full()) return;
-    add(seen, static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{cost} * 1000U, full())), now);
+    add(std::uint64_t{cost} * 1000U, [&](std::uint64_t word) { return at(word, now); });
   }
   // The same by one who has no clock, such as a destructor. What time earns comes on top, when somebody brings it: the
   // purse is then as full as if that had come first.
   void give_back(std::uint32_t cost) noexcept {
-    std::uint64_t seen = word_.load(mo::relaxed);  // own: the word publishes nothing but itself
-    for (;;) {
-      const std::uint32_t holds = balance_of(seen);
-      const std::uint64_t wanted = std::min<std::uint64_t>(holds + std::uint64_t{cost} * 1000U, full());
-      if (wanted == holds) return;
-      // own: one word holds the whole state
-      if (word_.compare_exchange_weak(seen, pack(static_cast<std::uint32_t>(wanted), seen & tick_mask), mo::relaxed,
-                                      mo::relaxed)) {
-        return;
-      }
-    }
+    add(std::uint64_t{cost} * 1000U, [](std::uint64_t word) { return earned{balance_of(word), word & tick_mask}; });
   }
 
   // What a take at `now` would find, in thousandths of a token.
   [[nodiscard]] std::uint32_t balance_milli(time_point now) const noexcept {
     return at(word_.load(mo::relaxed), now).balance;  // hint: a stale observer's view
   }
-  [[nodiscard]] std::uint64_t granted() const noexcept { return granted_.load(mo::relaxed); }  // counter: takes
-  [[nodiscard]] std::uint64_t denied() const noexcept { return denied_.load(mo::relaxed); }    // counter: refusals
+  // Takes, not tokens; those given back later among them: who wants what was sent counts where it is sent.
+  [[nodiscard]] std::uint64_t granted() const noexcept { return granted_.load(mo::relaxed); }  // counter:
+  [[nodiscard]] std::uint64_t denied() const noexcept { return denied_.load(mo::relaxed); }    // counter: as granted()
   [[nodiscard]] const retry_budget_options& options() const noexcept { return options_; }
 
  private:
@@ -152,16 +155,16 @@ class alignas(cache_line_size) retry_budget {
     return {static_cast<std::uint32_t>(std::min<std::uint64_t>(balance, full())), tick};
   }
 
-  void add(std::uint64_t seen, std::uint32_t milli, time_point now) noexcept {
-    for (;;) {
-      const earned now_holds = at(seen, now);
-      const auto sum = std::min<std::uint64_t>(std::uint64_t{now_holds.balance} + milli, full());
+  // `holds` is what a word is worth to the one who adds.
+  template <class Holds>
+  void add(std::uint64_t milli, Holds holds) noexcept {
+    std::uint64_t seen = word_.load(mo::relaxed);  // own: the word publishes nothing but itself
+    // Full: nothing to add, and nothing to note: a full purse earns nothing, however long it stays full.
+    while (balance_of(seen) != full()) {
+      const earned now_holds = holds(seen);
+      const auto sum = static_cast<std::uint32_t>(std::min<std::uint64_t>(now_holds.balance + milli, full()));
       // own: one word holds the whole state
-      if (word_.compare_exchange_weak(seen, pack(static_cast<std::uint32_t>(sum), now_holds.tick), mo::relaxed,
-                                      mo::relaxed)) {
-        return;
-      }
-      if (balance_of(seen) == full()) return;
+      if (word_.compare_exchange_weak(seen, pack(sum, now_holds.tick), mo::relaxed, mo::relaxed)) return;
     }
   }
 
@@ -169,6 +172,7 @@ class alignas(cache_line_size) retry_budget {
   atomic<std::uint64_t> word_;        // balance in milli-tokens : 26 | tick in ms : 38; written by all
   atomic<std::uint64_t> granted_{0};  // written by takers
   atomic<std::uint64_t> denied_{0};   // written by takers
+  cool_down notice_;                  // written by takers that are denied
 };
 static_assert(std::is_standard_layout_v<retry_budget> && sizeof(retry_budget) == cache_line_size);
 
