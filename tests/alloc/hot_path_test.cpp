@@ -15,6 +15,7 @@
 
 #include "holdfast/core/error_domain.hpp"
 #include "holdfast/core/random.hpp"
+#include "holdfast/exec/call_events.hpp"
 #include "holdfast/policy/backoff.hpp"
 #include "holdfast/policy/bulkhead.hpp"
 #include "holdfast/policy/cache.hpp"
@@ -34,6 +35,8 @@
 #include "holdfast/queue/waiting_queue.hpp"
 #include "holdfast/telemetry/context.hpp"
 #include "holdfast/telemetry/counter.hpp"
+#include "holdfast/telemetry/event_listeners.hpp"
+#include "holdfast/telemetry/event_ring.hpp"
 #include "holdfast/telemetry/histogram.hpp"
 #include "holdfast/telemetry/log_sink.hpp"
 
@@ -368,6 +371,39 @@ TEST_CASE("a rate limiter grants, reserves, refuses, takes back and changes its 
   CHECK(granted > 0);
   CHECK(refused > rounds);
   CHECK(given_back > 0);
+}
+
+TEST_CASE("events are published, dropped, drained and told on a quiet path", "[alloc][hot]") {
+  struct listener {
+    std::uint64_t heard = 0;
+    void on_event(const event&) noexcept { ++heard; }
+  };
+  const auto ring = std::make_unique<event_ring<64>>();
+  event_listeners<2> listeners;
+  call_events<event_ring<64>> events(*ring, {.object = 1});
+  listener a;
+  listener b;
+  const guard g{};
+  std::uint64_t refused = 0;
+  {
+    const hot_path_scope scope("event_ring, event_listeners, call_events");
+    const auto stays = listeners.join(a);
+    for (int i = 0; i < rounds; ++i) {
+      const auto goes = listeners.join(b);
+      if (!listeners.join(b)) ++refused;
+      while (ring->publish({.a = i})) {
+      }
+      ring->drain(listeners);
+      events.on_transition(g, {.to = breaker_state::open, .cause = breaker_cause::manual, .generation = 1});
+      events.on_refusal(g, error(errc::breaker_open, 1s));
+      events.on_give_up(g, error(errc::breaker_open, 1s));
+      events.on_budget_exhausted(g, error(errc::attempt_timeout), 3);
+    }
+  }
+  CHECK(refused == rounds);
+  CHECK(a.heard == b.heard);
+  CHECK(a.heard >= std::uint64_t{64} * rounds);
+  CHECK(ring->dropped() >= rounds);
 }
 
 TEST_CASE("retries are spaced, decided, paid for and given back on a quiet path", "[alloc][hot]") {

@@ -5,6 +5,7 @@
 //   cached       anyone   wait-free   one thread-local load    never       `unknown` before the first current()
 //   current      anyone   lock-free   the same after the first never       `none` when all `limit` numbers are in use
 //   high_water   anyone   wait-free   one load                 never       -
+//   self         anyone   wait-free   an address               never       -
 //
 // No two living threads have the same number. The lowest free one is taken at a thread's first current() and given back
 // when the thread ends; whoever gets it next sees all that its former owner wrote. So an owner may write its place with
@@ -37,6 +38,9 @@ class thread_slot {
   [[nodiscard]] static std::uint32_t current() noexcept { return mine_ != unknown ? mine_ : take(); }
   // The same without taking: for a hot path whose slow path calls current(). A test `cached() < n` covers all cases.
   [[nodiscard]] static std::uint32_t cached() noexcept { return mine_; }
+
+  // Of this thread and no other living one, also where there is no number: to find out whether something was done by oneself.
+  [[nodiscard]] static const void* self() noexcept { return &mine_; }
 
   // One more than the largest number that was ever given out.
   [[nodiscard]] static std::uint32_t high_water() noexcept {

@@ -3,6 +3,7 @@
 // scenario's count; options.slots says how many have one at all.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "holdfast/core/atomic.hpp"
@@ -22,6 +23,10 @@ class thread_slot {
     return e.current() - 1;
   }
   [[nodiscard]] static std::uint32_t cached() noexcept { return current(); }
+  [[nodiscard]] static const void* self() noexcept {
+    static const std::array<char, holdfast_model::max_threads + 1> threads{};
+    return &threads[holdfast_model::engine::instance().current()];
+  }
   [[nodiscard]] static std::uint32_t high_water() noexcept {
     return holdfast_model::engine::instance().options().slots;
   }
