@@ -8,9 +8,8 @@
 #include "immortal.hpp"
 
 namespace holdfast {
-namespace {
 
-const char* text_of(errc code) noexcept {
+std::string_view message_of(errc code) noexcept {
   switch (code) {
     case errc::breaker_open: return "circuit breaker is open";
     case errc::breaker_isolated: return "circuit breaker is isolated by hand";
@@ -43,10 +42,14 @@ const char* text_of(errc code) noexcept {
   return "unknown holdfast error";
 }
 
+namespace {
+
 class own_category final : public std::error_category {
  public:
   [[nodiscard]] const char* name() const noexcept override { return "holdfast"; }
-  [[nodiscard]] std::string message(int value) const override { return text_of(static_cast<errc>(value)); }
+  [[nodiscard]] std::string message(int value) const override {
+    return std::string(message_of(static_cast<errc>(value)));
+  }
   [[nodiscard]] std::error_condition default_error_condition(int value) const noexcept override {
     return {value, *this};
   }

@@ -1,7 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/policy/circuit_breaker.hpp"
 
+#include <algorithm>
+#include <chrono>
+
 namespace holdfast {
+namespace {
+
+// The lowest bits of the time at which a state began say why it did; 16 ns more or less are nothing to people.
+constexpr std::int64_t cause_mask = 15;
+static_assert(static_cast<std::int64_t>(breaker_cause::manual) <= cause_mask);
+static_assert(static_cast<std::uint8_t>(breaker_cause::lease_over) <= 7, "what opens a circuit fits into error::cause");
+
+}  // namespace
 
 circuit_breaker::circuit_breaker(const circuit_breaker_options& options) noexcept
     : open_longest_(0), slow_from_(0), rules_(options), window_(options.window) {
@@ -26,7 +37,7 @@ breaker_transition circuit_breaker::happened(breaker_word from, breaker_word to,
   if (to.state() == breaker_state::open) opens_.fetch_add(1, mo::relaxed);         // counter:
   if (cause == breaker_cause::probes_passed) closes_.fetch_add(1, mo::relaxed);    // counter:
   if (cause == breaker_cause::lease_over) leases_over_.fetch_add(1, mo::relaxed);  // counter:
-  const std::int64_t when = now.time_since_epoch().count();
+  const std::int64_t when = (now.time_since_epoch().count() & ~cause_mask) | static_cast<std::int64_t>(cause);
   // hint: for people. The latest wins, whoever of two callers comes here first.
   std::int64_t seen = since_.load(mo::relaxed);
   while (seen < when && !since_.compare_exchange_weak(seen, when, mo::relaxed, mo::relaxed)) {  // hint: the same
@@ -40,9 +51,8 @@ circuit_breaker::slow_admission circuit_breaker::admit_slowly(time_point now) no
     const breaker_rules::step step = rules_.admit(word, now);
     if (step.next != word && !swap(word, step.next)) continue;
     const breaker_transition made = happened(word, step.next, step.cause, now);
-    if (step.refusal == errc{}) return {step.next.bits(), made, errc{}};
-    window_.count_refused();
-    return {static_cast<std::uint64_t>(step.retry_after.count()), made, step.refusal};
+    if (step.refusal != errc{}) window_.count_refused();
+    return {step.next, made, step.refusal};
   }
 }
 
@@ -241,7 +251,9 @@ breaker_snapshot circuit_breaker::snapshot(time_point now) const noexcept {
     s.window_failed = sums.failed;
     s.window_slow = sums.slow;
   }
-  s.since = time_point(duration(since_.load(mo::relaxed)));  // hint: for people
+  const std::int64_t since = since_.load(mo::relaxed);  // hint: for people
+  s.since = time_point(duration(since & ~cause_mask));
+  s.cause = static_cast<breaker_cause>(since & cause_mask);
   s.rejected = window_.refused();
   s.opens = opens_.load(mo::relaxed);                      // counter:
   s.closes = closes_.load(mo::relaxed);                    // counter:
@@ -249,6 +261,31 @@ breaker_snapshot circuit_breaker::snapshot(time_point now) const noexcept {
   s.probes_returned = probes_returned_.load(mo::relaxed);  // counter:
   s.leases_over = leases_over_.load(mo::relaxed);          // counter:
   return s;
+}
+
+error circuit_breaker::explain(const breaker_refusal& refusal, time_point now) const noexcept {
+  error why = refusal;
+  const std::int64_t since = since_.load(mo::relaxed);  // hint: for people
+  const auto cause = static_cast<breaker_cause>(since & cause_mask);
+  duration age{0};
+  switch (refusal.seen.state()) {
+    case breaker_state::open:
+      age = rules_.open_for(refusal.seen, refusal.retry_after);
+      // The one who opened it may not have said why yet: then what is there is of the state before.
+      if (breaker_rules::opens(cause)) why.cause = static_cast<std::uint8_t>(cause) & 7U;
+      break;
+    case breaker_state::forced_open: {
+      const std::uint32_t ticks = breaker_tick::distance(refusal.seen.tick(), breaker_tick::of(now));
+      if (ticks < breaker_tick::mask - breaker_tick::skew) age = duration(std::int64_t{ticks} << breaker_tick::shift);
+      break;
+    }
+    case breaker_state::half_open: age = now - time_point(duration(since & ~cause_mask)); break;
+    case breaker_state::closed:
+    case breaker_state::forced_closed:
+    case breaker_state::metrics_only: break;
+  }
+  why.age = coarse_age(std::max(age, duration(std::chrono::microseconds(1))));
+  return why;
 }
 
 }  // namespace holdfast

@@ -68,6 +68,10 @@ char* put_failure(char* out, std::string_view key, const error& e) noexcept {
     out = put_suffixed_key(out, key, "_retry_after_ns");
     out = put_signed(out, e.retry_after.count());
   }
+  if (e.age) {
+    out = put_suffixed_key(out, key, "_age_ns");
+    out = put_signed(out, e.age.value().count());
+  }
   if (e.stopped_by != errc{}) {
     out = put_suffixed_key(out, key, "_stopped_by");
     out = put_code(out, holdfast_category(), static_cast<int>(e.stopped_by));

@@ -20,6 +20,7 @@
 #include "holdfast/policy/bulkhead.hpp"
 #include "holdfast/policy/cache.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
+#include "holdfast/policy/describe.hpp"
 #include "holdfast/policy/fallback.hpp"
 #include "holdfast/policy/rate_limiter.hpp"
 #include "holdfast/policy/retry.hpp"
@@ -373,7 +374,7 @@ TEST_CASE("a rate limiter grants, reserves, refuses, takes back and changes its 
   CHECK(given_back > 0);
 }
 
-TEST_CASE("events are published, dropped, drained and told on a quiet path", "[alloc][hot]") {
+TEST_CASE("events are published, dropped, drained and told, and errors described, on a quiet path", "[alloc][hot]") {
   struct listener {
     std::uint64_t heard = 0;
     void on_event(const event&) noexcept { ++heard; }
@@ -385,8 +386,9 @@ TEST_CASE("events are published, dropped, drained and told on a quiet path", "[a
   listener b;
   const guard g{};
   std::uint64_t refused = 0;
+  std::uint64_t described = 0;
   {
-    const hot_path_scope scope("event_ring, event_listeners, call_events");
+    const hot_path_scope scope("event_ring, event_listeners, call_events, describe");
     const auto stays = listeners.join(a);
     for (int i = 0; i < rounds; ++i) {
       const auto goes = listeners.join(b);
@@ -398,12 +400,14 @@ TEST_CASE("events are published, dropped, drained and told on a quiet path", "[a
       events.on_refusal(g, error(errc::breaker_open, 1s));
       events.on_give_up(g, error(errc::breaker_open, 1s));
       events.on_budget_exhausted(g, error(errc::attempt_timeout), 3);
+      described += describe("orders", error(errc::breaker_open, i * 1s)).view().size();
     }
   }
   CHECK(refused == rounds);
   CHECK(a.heard == b.heard);
   CHECK(a.heard >= std::uint64_t{64} * rounds);
   CHECK(ring->dropped() >= rounds);
+  CHECK(described > std::uint64_t{40} * rounds);
 }
 
 TEST_CASE("retries are spaced, decided, paid for and given back on a quiet path", "[alloc][hot]") {

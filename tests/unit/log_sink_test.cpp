@@ -162,6 +162,7 @@ TEST_CASE("errors and their contexts are spread over fields of their own", "[log
   e.attempts = 3;
   e.tier = 1;
   e.stopped_by = errc::retry_budget_exhausted;
+  e.age = coarse_age(1'024ms);
   error_context c;
   c.operation = "profiles.read";
   c.region = "eu-1";
@@ -176,6 +177,7 @@ TEST_CASE("errors and their contexts are spread over fields of their own", "[log
   CHECK(l["error_attempts"] == 3);
   CHECK(l["error_tier"] == 1);
   CHECK(l["error_retry_after_ns"] == 250'000'000);
+  CHECK(l["error_age_ns"] == 1'024'000'000);
   CHECK(l["error_stopped_by"] == "HF-9");
   CHECK(l["call_operation"] == "profiles.read");
   CHECK_FALSE(l.contains("call_instance"));

@@ -208,6 +208,13 @@ TEST_CASE("R5 an exhausted budget gives one notice a cool-down, and it says how 
   CHECK(second.gives_notice);
   CHECK(second.held_back == 1'001);
   CHECK(budget.denied() == 1'003);
+  CHECK_FALSE(budget.try_take(start + 13s));
+  const retry_budget_snapshot s = budget.snapshot(start + 13s);
+  CHECK(s.balance_milli == 0);
+  CHECK(s.burst == 2);
+  CHECK(s.granted == 3);
+  CHECK(s.denied == 1'004);
+  CHECK(s.held_back == 1);
 }
 
 TEST_CASE("what was granted stays counted when it is given back", "[retry_budget]") {

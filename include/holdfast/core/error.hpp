@@ -8,6 +8,10 @@
 // not idempotent may be repeated. `no_retry` says that there is to be no further attempt, whatever the verdict: the callee
 // forbade it, or a layer on the way has repeated it already or has no budget left for that.
 //
+// What a policy that refused has to say about itself: `age`, for how long it had been in the state in which it refused, zero
+// where it has none or does not say; and `cause`, why that state began, a number of its own (of a circuit breaker, breaker_cause).
+// `code` says which policy it was; policy/describe.hpp puts it all into words.
+//
 // Questions are asked through std::error_condition: `e.code == failure::transient`.
 //
 // Proof: unit/error_test.cpp.
@@ -15,9 +19,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string_view>
 #include <system_error>
 #include <type_traits>
 
+#include "holdfast/core/coarse_age.hpp"
 #include "holdfast/core/fixed_text.hpp"
 #include "holdfast/core/verdict.hpp"
 
@@ -56,6 +62,9 @@ enum class errc : std::uint16_t {
 
 // The conditions that people ask about; one for each verdict that is an error.
 enum class failure : std::uint8_t { transient = 1, throttled, timeout, permanent, cancelled, rejected, stale };
+
+// In words, without the allocation that std::error_code::message() may need.
+std::string_view message_of(errc code) noexcept;
 
 const std::error_category& holdfast_category() noexcept;
 const std::error_category& failure_category() noexcept;
@@ -106,10 +115,12 @@ struct error {
   std::chrono::nanoseconds retry_after{0};
   std::uint16_t attempts = 0;
   errc stopped_by{};
-  std::uint8_t tier = 0;
+  coarse_age age{};
   verdict kind = verdict::permanent;
-  bool not_sent = false;
-  bool no_retry = false;
+  std::uint8_t tier : 3 = 0;   // 0 to 7
+  std::uint8_t cause : 3 = 0;  // 0 to 7
+  bool not_sent : 1 = false;
+  bool no_retry : 1 = false;
 
   error() noexcept = default;
   error(std::error_code why, verdict meaning, std::chrono::nanoseconds hint = {}) noexcept

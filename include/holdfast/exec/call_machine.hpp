@@ -170,7 +170,7 @@ class call_machine {
     if (has_breaker() && !ticket_) {
       auto admitted = guard_.breaker->admit(now);
       if (admitted.transition) observer_.on_transition(guard_, admitted.transition);
-      if (!admitted) return refused(admitted.refusal, guard_.breaker_for, now);
+      if (!admitted) return refused(guard_.breaker->explain(admitted.refusal, now), guard_.breaker_for, now);
       ticket_ = std::move(admitted.ticket);
     }
     if (has(Shape.attempt_rate, guard_.attempt_rate)) {

@@ -140,6 +140,22 @@ class breaker_rules {
     return {word};
   }
 
+  [[nodiscard]] static constexpr bool opens(breaker_cause cause) noexcept {
+    return cause == breaker_cause::consecutive_failures || cause == breaker_cause::failure_rate ||
+           cause == breaker_cause::slow_rate || cause == breaker_cause::probe_failed ||
+           cause == breaker_cause::lease_over;
+  }
+  // How long a call that `word` refused is to stay away; nothing is known of a state that is left by hand.
+  [[nodiscard]] static constexpr duration wait_of(breaker_word word, time_point now) noexcept {
+    return word.state() == breaker_state::forced_open ? duration::zero() : breaker_tick::until(word.tick(), now);
+  }
+
+  // For how long the open `word` has been so, to a tick, if it has `left` to go. (At the highest level, of openings that have not
+  // come to open_max by then, it may be half of it.)
+  [[nodiscard]] constexpr duration open_for(breaker_word word, duration left) const noexcept {
+    return open_time(std::max(word.level(), 1U) - 1, word.generation()) - left;
+  }
+
   // A result comes in that belongs to `word`. Whether it was slow matters to the window alone.
   [[nodiscard]] constexpr step report(breaker_word word, breaker_effect effect, time_point now, bool slow = false,
                                       std::uint64_t salt = 0) const noexcept {

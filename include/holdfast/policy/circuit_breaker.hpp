@@ -12,6 +12,7 @@
 //   isolate, force_close, metrics_only, release
 //                 anyone   lock-free   one CAS                                never       an empty transition
 //   state         anyone   wait-free   one load                               never       -
+//   explain       anyone   wait-free   one load, a little arithmetic          never       -
 //   snapshot      anyone   wait-free   a scan of the window                   never       -
 //
 // In short: any thread | lock-free | never | why, and when to come again
@@ -97,6 +98,7 @@ struct breaker_snapshot {
   std::uint64_t window_failed = 0;
   std::uint64_t window_slow = 0;  // of both, those that took slow_call or longer
   time_point since{};  // about when this state began, by the `now` of the caller that began it; {}: at construction
+  breaker_cause cause = breaker_cause::none;  // about why; none: at construction
   // Since construction:
   std::uint64_t rejected = 0;         // admissions refused
   std::uint64_t opens = 0;            // transitions to open
@@ -166,13 +168,13 @@ class circuit_breaker {
       return {.ticket = permit(this, word)};
     if (word.state() == breaker_state::open && breaker_tick::ahead(word.tick(), breaker_tick::of(now), open_longest_)) {
       window_.count_refused();
-      return {.refusal = {errc::breaker_open, breaker_tick::until(word.tick(), now)}};
+      return {.refusal = {errc::breaker_open, breaker_tick::until(word.tick(), now), word}};
     }
     const slow_admission slow = admit_slowly(now);
     if (slow.refusal != errc{})
-      return {.refusal = {slow.refusal, duration(static_cast<std::int64_t>(slow.word_or_wait))},
+      return {.refusal = {slow.refusal, breaker_rules::wait_of(slow.word, now), slow.word},
               .transition = slow.transition};
-    return {.ticket = permit(this, breaker_word(slow.word_or_wait)), .transition = slow.transition};
+    return {.ticket = permit(this, slow.word), .transition = slow.transition};
   }
 
   // What became of the call. The permit is used up. Without the time that it took the call is not a slow one.
@@ -198,6 +200,9 @@ class circuit_breaker {
     return breaker_word(word_.load(mo::relaxed)).generation();  // hint: the same
   }
   [[nodiscard]] breaker_snapshot snapshot(time_point now) const noexcept;
+  // A refusal with error::age and error::cause: for how long the circuit had been open (isolated, half-open) when it refused,
+  // to a tick, and a breaker_cause, which is none where another transition comes in between.
+  [[nodiscard]] error explain(const breaker_refusal& refusal, time_point now) const noexcept;
   [[nodiscard]] const circuit_breaker_options& options() const noexcept { return rules_.options(); }
 
  private:
@@ -205,7 +210,7 @@ class circuit_breaker {
 
   // An admission that fits in two registers, so that those that are not slow never touch memory.
   struct slow_admission {
-    std::uint64_t word_or_wait;
+    breaker_word word;  // that admitted or refused
     breaker_transition transition;
     errc refusal;
   };
@@ -258,7 +263,7 @@ class circuit_breaker {
   // {generation, tick} when the level may next fall; at first of no generation
   alignas(2 * cache_line_size) atomic<std::uint64_t> decay_{~std::uint64_t{0}};
   atomic<std::uint64_t> quorum_{0};  // the bucket of time in which min_calls was reached, while the word is dirty
-  atomic<std::int64_t> since_{0};
+  atomic<std::int64_t> since_{0};    // when this state began, and in its lowest four bits why
   atomic<std::uint64_t> opens_{0};
   atomic<std::uint64_t> closes_{0};
   atomic<std::uint64_t> stale_dropped_{0};

@@ -62,6 +62,7 @@ struct fallback_tier {
 
 inline constexpr std::size_t most_tiers = 8;
 inline constexpr std::size_t no_tier = most_tiers;
+static_assert(most_tiers <= 8, "error::tier has three bits");
 
 struct fallback_plan {
   std::array<fallback_tier, most_tiers> tiers{};  // in order; the first without a name ends them
@@ -162,7 +163,7 @@ class fallback_walk {
   bool failed(const error& why, time_point now) noexcept {
     HOLDFAST_ASSERT(has_tier());
     last_ = why;
-    last_.tier = static_cast<std::uint8_t>(tier_);
+    last_.tier = tier_ & 7U;
     if (failures_++ == 0) origin_ = last_;
     tier_ = next_tier(plan_, tier_, why, now, until_);
     return has_tier();

@@ -7,6 +7,7 @@
 //                                                denied: two counters                        gives notice
 //   give_back          any thread    lock-free   one CAS; full: one load         never       -
 //   balance_milli      any observer  wait-free   one load                        never       -
+//   snapshot           any observer  wait-free   four loads                      never       -
 //
 // In short: any thread | lock-free | never | counted, and one a cool-down gives notice
 //
@@ -63,6 +64,14 @@ constexpr option_error validate(const retry_budget_options& o) noexcept {
                   at_most("burst", o.burst, 67'000), at_least("notice_every", o.notice_every.count(), 1),
                   at_most("notice_every", o.notice_every.count(), duration(std::chrono::hours(24)).count()));
 }
+
+struct retry_budget_snapshot {
+  std::uint32_t balance_milli = 0;  // what a take would find
+  std::uint32_t burst = 0;          // tokens that the purse holds
+  std::uint64_t granted = 0;        // takes
+  std::uint64_t denied = 0;         // takes
+  std::uint32_t held_back = 0;      // of the denied: without notice since the last one that gave it
+};
 
 // What a take was told.
 struct [[nodiscard]] budget_answer {
@@ -125,6 +134,10 @@ class alignas(cache_line_size) retry_budget {
   // Takes, not tokens; those given back later among them: who wants what was sent counts where it is sent.
   [[nodiscard]] std::uint64_t granted() const noexcept { return granted_.load(mo::relaxed); }  // counter:
   [[nodiscard]] std::uint64_t denied() const noexcept { return denied_.load(mo::relaxed); }    // counter: as granted()
+  // A stale observer's view, field by field.
+  [[nodiscard]] retry_budget_snapshot snapshot(time_point now) const noexcept {
+    return {balance_milli(now), options_.burst, granted(), denied(), notice_.held_back()};
+  }
   [[nodiscard]] const retry_budget_options& options() const noexcept { return options_; }
 
  private:

@@ -9,7 +9,8 @@
 //   std::chrono::sys_time                  RFC 3339 text
 //   enum with name_of(e)                   its name
 //   std::error_code and its enums          "HF-7" for holdfast's own, otherwise "category:value"
-//   error                                  key, key_kind, key_retry_after_ns, key_attempts, key_tier, key_stopped_by
+//   error                                  key, key_kind, key_attempts, key_tier, and if said key_retry_after_ns, key_age_ns,
+//                                          key_stopped_by
 //   error_context                          key_operation, key_instance, key_region, key_correlation_id (the set ones)
 //   std::span<const std::byte>             lower-case hexadecimal
 //   your own T                             whatever log_value_of(const T&), found by its arguments, returns

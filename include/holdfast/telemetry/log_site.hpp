@@ -51,7 +51,8 @@ void the_fields_are_too_large_for_one_line();
 constexpr std::string_view reserved_keys[] = {"timestamp", "level",       "message",        "trace_id",
                                               "span_id",   "trace_flags", "correlation_id", "logger",
                                               "thread",    "file",        "line",           "truncated"};
-constexpr std::string_view failure_suffixes[] = {"_kind", "_retry_after_ns", "_attempts", "_tier", "_stopped_by"};
+constexpr std::string_view failure_suffixes[] = {"_kind",     "_retry_after_ns", "_age_ns",
+                                                 "_attempts", "_tier",           "_stopped_by"};
 constexpr std::string_view context_suffixes[] = {"_operation", "_instance", "_region", "_correlation_id"};
 
 constexpr bool is_suffixed(std::string_view key, std::string_view base, std::string_view suffix) noexcept {
@@ -83,7 +84,7 @@ constexpr std::size_t line_bytes(const field_info& field) noexcept {
     case kind::text:
     case kind::bytes: return key + 8;
     case kind::code: return key + 48;
-    case kind::failure: return 6 * (key + 16) + 2 * 48 + 4 * 24;
+    case kind::failure: return 7 * (key + 16) + 2 * 48 + 5 * 24;
     case kind::failure_context: return 4 * (key + 18) + 6 * (31 + 31 + 15 + 64) + 64;
     default: return key + 36;
   }

@@ -39,10 +39,12 @@ promise latency_held(const run_record& run) {
           calm.read_time.count() < enough_reads ? judgement::unknown : kept_if(factor > 0 && factor <= p99_bound)};
 }
 
-// Both rules need so many failures of one closed period at least, and neither lets many more through: those that were
-// under way when the breaker opened.
+// The rules of failures need so many of one closed period at least, and none lets many more through: those that were
+// under way when the breaker opened. Slow attempts that succeed have no lines to be counted by, so of that rule is known only
+// whether there is one.
 bool by_rule(const logged_transition& t, const guard_rules& rules) {
   const std::uint64_t by_rate = (std::uint64_t{rules.min_calls} * rules.failure_permille + 999) / 1000;
+  if (t.cause == "slow_rate") return rules.slow_permille != 0;
   return t.cause == "consecutive_failures" ? t.failed >= rules.consecutive_failures
                                            : t.cause == "failure_rate" && t.failed >= by_rate;
 }

@@ -18,6 +18,8 @@ namespace holdfast::demo {
 struct guard_rules {
   std::uint32_t consecutive_failures = 10;
   std::uint32_t failure_permille = 500;
+  std::uint32_t slow_permille = 0;
+  milliseconds slow_call{0};
   std::uint32_t min_calls = 20;
   std::uint32_t probes = 3;
   std::uint32_t budget_permille = 100;

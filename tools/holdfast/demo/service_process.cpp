@@ -26,6 +26,8 @@ void add_rules(const std::string& dependency, const guard_rules& rules, std::vec
   };
   add("consecutive_failures", std::to_string(rules.consecutive_failures));
   add("failure_permille", std::to_string(rules.failure_permille));
+  add("slow_permille", std::to_string(rules.slow_permille));
+  add("slow_call", std::to_string(rules.slow_call.count()) + "ms");
   add("min_calls", std::to_string(rules.min_calls));
   add("probes", std::to_string(rules.probes));
   add("budget_permille", std::to_string(rules.budget_permille));

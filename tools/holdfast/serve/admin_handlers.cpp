@@ -17,9 +17,12 @@ double milliseconds_of(duration d) {
 json to_json(dependency& d) {
   const time_point now = steady_clock::now();
   const breaker_snapshot s = d.breaker().snapshot(now);
+  const retry_budget_snapshot b = d.budget().snapshot(now);
   const dependency_counts n = d.metrics().counts();
   return {{"name", d.name()},
           {"state", name_of(s.state)},
+          {"cause", name_of(s.cause)},
+          {"since_ms", milliseconds_of(s.since == time_point{} ? duration::zero() : now - s.since)},
           {"generation", s.generation},
           {"level", s.level},
           {"open_remaining_ms", milliseconds_of(s.open_remaining)},
@@ -40,12 +43,13 @@ json to_json(dependency& d) {
           {"refused", n.refused},
           {"given_up", n.given_up},
           {"budget",
-           {{"balance", static_cast<double>(d.budget().balance_milli(now)) / 1'000},
-            {"granted", d.budget().granted()},
-            {"denied", d.budget().denied()},
+           {{"balance", static_cast<double>(b.balance_milli) / 1'000},
+            {"granted", b.granted},
+            {"denied", b.denied},
+            {"denied_since_notice", b.held_back},
             {"ratio_permille", d.budget().options().ratio_permille},
             {"min_per_second", d.budget().options().min_per_second},
-            {"burst", d.budget().options().burst}}},
+            {"burst", b.burst}}},
           {"bulkhead",
            {{"in_flight", d.room().in_flight()}, {"limit", d.room().limit()}, {"refused", d.room().refused()}}}};
 }

@@ -204,6 +204,12 @@ void check_dependency(std::vector<config_error>& out, const std::vector<field>& 
   ask_policy(out, fields, name, validate(retry_of(d, d.attempts)));
   ask_policy(out, fields, name, validate(budget_of(d)));
   ask_policy(out, fields, name, validate(breaker_of(d, 0)));
+  // An attempt ends with its timeout, so that none would ever be slow.
+  if (d.slow_call > d.attempt_timeout) {
+    out.push_back({"configuration", 0, std::string(name) + ".slow_call",
+                   "must be at most attempt_timeout, " + format_duration(d.attempt_timeout) + ", is " +
+                       format_duration(d.slow_call)});
+  }
 }
 
 }  // namespace

@@ -60,7 +60,7 @@ void add_dependency(std::vector<field>& f, const std::string& name, dependency_o
   count("budget_permille", "retries for a thousand calls", o.budget_permille, 0, 1000);
   count("budget_min_per_second", "retries that are always allowed", o.budget_min_per_second, 0, 10'000);
   count("consecutive_failures", "failures in a row that open the breaker, 0: off", o.consecutive_failures, 0, 511);
-  count("failure_permille", "failures in a thousand calls that open the breaker", o.failure_permille, 1, 1000);
+  count("failure_permille", "failures in a thousand calls that open the breaker, 0: off", o.failure_permille, 0, 1000);
   time("slow_call", "an attempt that takes so long is a slow one, 0: none is", o.slow_call, 0, minute_ms);
   count("slow_permille", "slow ones in a thousand calls that open the breaker, 0: off", o.slow_permille, 0, 1000);
   count("min_calls", "calls in the window before the rates count", o.min_calls, 1, 100'000);

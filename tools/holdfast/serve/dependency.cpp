@@ -58,4 +58,8 @@ void call_observer::on_give_up(const guard&, const error& why) noexcept {
   dependency_->log().tier_failed(context_, dependency_->name(), why);
 }
 
+void call_observer::on_budget_exhausted(const guard&, const error& why, std::uint32_t held_back) noexcept {
+  dependency_->log().budget_exhausted(context_, dependency_->name(), why, held_back);
+}
+
 }  // namespace holdfast::serve

@@ -2,6 +2,7 @@
 // A dependency with all that guards calls to it, and the observer that counts and logs what happens to them.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -60,6 +61,7 @@ class call_observer {
   void on_transition(const guard&, const breaker_transition& moved) noexcept;
   void on_retry(const guard&, const error& why, std::uint16_t tries, duration after) noexcept;
   void on_give_up(const guard&, const error& why) noexcept;
+  void on_budget_exhausted(const guard&, const error& why, std::uint32_t held_back) noexcept;
 
  private:
   dependency* dependency_;

@@ -3,6 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "holdfast/policy/breaker_rules.hpp"
+#include "holdfast/policy/describe.hpp"
+
 namespace holdfast::serve {
 namespace {
 
@@ -27,6 +30,21 @@ std::string_view words_of(int status) {
   }
 }
 
+// An extension member: what describe() says, for programs.
+nlohmann::ordered_json to_json(const error& why) {
+  nlohmann::ordered_json out;
+  const bool own = why.code.category() == holdfast_category();
+  const errc code = own ? static_cast<errc>(why.code.value()) : errc{};
+  if (const auto policy = policy_of(code); !policy.empty()) out["policy"] = policy;
+  out["reason"] = own ? std::string(message_of(code)) : why.code.message();
+  out["verdict"] = name_of(why.kind);
+  if (why.age) out["refusing_for"] = std::chrono::duration<double>(why.age.value()).count();
+  if (why.cause != 0) out["cause"] = name_of(static_cast<breaker_cause>(why.cause));
+  out["attempts"] = why.attempts;
+  if (why.stopped_by != errc{} && why.stopped_by != code) out["stopped_by"] = message_of(why.stopped_by);
+  return out;
+}
+
 }  // namespace
 
 http_response to_response(const problem& p) {
@@ -38,6 +56,7 @@ http_response to_response(const problem& p) {
   body["detail"] = p.detail;
   if (!p.instance.empty()) body["instance"] = p.instance;
   if (!p.correlation_id.empty()) body["correlation_id"] = p.correlation_id;
+  if (p.because != nullptr) body["guard"] = to_json(*p.because);
   http_response r;
   r.status = p.status;
   r.content_type = "application/problem+json";

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "holdfast/core/error.hpp"
+
 #include "serve/http_types.hpp"
 
 namespace holdfast::serve {
@@ -18,6 +20,7 @@ struct problem {
   std::string_view instance{};
   std::string_view correlation_id{};
   std::chrono::nanoseconds retry_after{0};  // rounded up to seconds in Retry-After, exact in the body
+  const error* because = nullptr;           // what a dependency's guards said: the policy, since when, why
 };
 
 http_response to_response(const problem& p);

@@ -5,6 +5,8 @@
 #include <array>
 #include <charconv>
 
+#include "holdfast/policy/describe.hpp"
+
 namespace holdfast::serve {
 namespace {
 
@@ -49,16 +51,16 @@ std::string make_id() {
 // A write that failed: at once, clear, and honest about what is not known.
 http_response write_failed(request_scope& scope, const error& why, std::string_view advice) {
   const auto wait = why.retry_after.count() > 0 ? why.retry_after : retry_soon;
-  const std::string reason = why.code.message();
+  const std::string reason(describe("primary_write", why).view());
   if (why.kind == verdict::timeout && !why.not_sent) {
     scope.why = "write outcome unknown";
     return scope.refuse(
         504, "write-outcome-unknown",
-        "The primary database did not confirm the write in time (" + reason + "). " + std::string(advice), wait);
+        "The primary database did not confirm the write in time (" + reason + "). " + std::string(advice), wait, &why);
   }
   scope.why = "write refused";
   return scope.refuse(503, "primary-unavailable",
-                      "The primary database cannot take the write (" + reason + "). Nothing was changed.", wait);
+                      "The primary database cannot take the write (" + reason + "). Nothing was changed.", wait, &why);
 }
 
 }  // namespace

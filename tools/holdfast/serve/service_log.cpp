@@ -62,7 +62,16 @@ void service_log::breaker_moved(const context& whose, std::string_view dependenc
                {"probes_ok", now.probes_ok}, {"window_ok", now.window_ok}, {"window_failed", now.window_failed},
                {"window_slow", now.window_slow}, {"failures_in_row", now.failures_in_row},
                {"rule_consecutive", rule.consecutive_failures}, {"rule_permille", rule.failure_permille},
+               {"rule_slow_call_ns", rule.slow_call}, {"rule_slow_permille", rule.slow_permille},
                {"rule_min_calls", rule.min_calls});
+}
+
+void service_log::budget_exhausted(const context& whose, std::string_view dependency, const error& why,
+                                   std::uint32_t held_back) noexcept {
+  const auto watched = watch_.enter();
+  const context_scope scope(whose);
+  HOLDFAST_LOG(sink_, warn, "retry budget exhausted", {"dependency", dependency}, {"held_back", held_back},
+               {"error", why});
 }
 
 void service_log::follower_changed(std::string_view follower, const error* why) noexcept {

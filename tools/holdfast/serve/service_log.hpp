@@ -45,6 +45,9 @@ class service_log {
   void tier_failed(const context& whose, std::string_view dependency, const error& why) noexcept;
   void breaker_moved(const context& whose, std::string_view dependency, const breaker_transition& moved,
                      const breaker_snapshot& now, const dependency_options& rule) noexcept;
+  // The first denied retry of a cool-down; so many were denied without a line since the last such line.
+  void budget_exhausted(const context& whose, std::string_view dependency, const error& why,
+                        std::uint32_t held_back) noexcept;
   void follower_changed(std::string_view follower, const error* why) noexcept;
   void startup_incomplete(milliseconds waited) noexcept;
   void cdn_process(std::string_view what, int pid, unsigned port) noexcept;

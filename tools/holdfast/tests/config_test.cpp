@@ -140,6 +140,21 @@ TEST_CASE("config: what a breaker would refuse is refused with field, value and 
   CHECK(check_relations(o).empty());
 }
 
+TEST_CASE("config: a breaker may go by slow calls alone, but not by nothing") {
+  options o;
+  CHECK(
+      all_of(
+          read_toml(
+              "a.toml",
+              "[primary]\nconsecutive_failures = 0\nfailure_permille = 0\nslow_permille = 500\nslow_call = \"50ms\"\n",
+              fields_of(o)))
+          .empty());
+  CHECK(o.primary.failure_permille == 0);
+  CHECK(check_relations(o).empty());
+  o.primary.slow_permille = 0;
+  CHECK(all_of(check_relations(o)) == "configuration: primary.failure_permille: must be at least 1, is 0\n");
+}
+
 TEST_CASE("config: every policy is asked about its options, whoever set them, and none is cut to fit") {
   const auto complaint = [](auto change) {
     options o;
@@ -162,6 +177,9 @@ TEST_CASE("config: every policy is asked about its options, whoever set them, an
         "configuration: cache.entries: must be at least 1, is 0\n");
   CHECK(complaint([](options& o) { o.cache.stale_for = milliseconds(-1); }) ==
         "configuration: cache.stale_for: must be at least 0ms, is -1ms\n");
+  CHECK(complaint([](options& o) { o.cdn.slow_call = milliseconds(81); }) ==
+        "configuration: cdn.slow_call: must be at most attempt_timeout, 80ms, is 81ms\n");
+  CHECK(complaint([](options& o) { o.cdn.slow_call = milliseconds(80); }).empty());
   // 256 + 3 probes are not three, and 2^32 + 64 places are not 64.
   CHECK_FALSE(complaint([](options& o) { o.primary.probes = 259; }).empty());
   CHECK_FALSE(complaint([](options& o) { o.primary.bulkhead = (std::int64_t{1} << 32) + 64; }).empty());
@@ -171,6 +189,7 @@ TEST_CASE("config: no setting's limits let through what its policy refuses") {
   options o;
   for (auto* d : {&o.primary, &o.primary_write, &o.replica, &o.cdn}) {
     // So that every other setting may be anywhere.
+    d->attempt_timeout = milliseconds(60'000);
     d->backoff_base = milliseconds(0);
     d->backoff_cap = milliseconds(60'000);
     d->open_base = milliseconds(10);

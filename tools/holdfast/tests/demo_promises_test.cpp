@@ -159,6 +159,16 @@ TEST_CASE("the opening that answers the fault is told, not one before it", "[dem
   CHECK(judge(run)[2].figure == "1 opened, primary before it was locked");
 }
 
+TEST_CASE("a breaker that opens by slow calls does so by rule where there is such a rule, and only there", "[demo]") {
+  run_record run = good_run();
+  run.log.transitions[0].cause = "slow_rate";
+  run.log.transitions[0].failed = 0;
+  CHECK(broken_in(run) == 1);
+  run.rules.slow_permille = 500;
+  run.rules.slow_call = 50ms;
+  CHECK(broken_in(run) == 0);
+}
+
 TEST_CASE("a service that cannot count its allocations is told so, not judged", "[demo]") {
   run_record run = good_run();
   for (sample& s : run.samples) s.server.library_allocations.reset();

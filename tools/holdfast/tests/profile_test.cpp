@@ -5,12 +5,20 @@
 
 #include <nlohmann/json.hpp>
 
+#include "holdfast/core/error.hpp"
+#include "holdfast/policy/breaker_rules.hpp"
+
 #include "serve/cdn_files.hpp"
 #include "serve/id_filter.hpp"
 #include "serve/problem.hpp"
 #include "support/catch.hpp"
 
 using namespace holdfast::serve;
+using holdfast::breaker_cause;
+using holdfast::coarse_age;
+using holdfast::errc;
+using holdfast::error;
+using holdfast::verdict;
 
 TEST_CASE("profile: a document becomes canonical, its id first, its own members kept") {
   const auto checked = check_document(" { \"name\" : \"Ada\", \"id\":\"a\", \"x\": {\"y\": [1, null]} } ", "a");
@@ -64,6 +72,29 @@ TEST_CASE("problem: has all members of RFC 9457 and Retry-After in whole seconds
   CHECK(body["retry_after"] == 1.2);
   const auto& h = r.headers;
   CHECK(std::find(h.begin(), h.end(), std::pair<std::string, std::string>("Retry-After", "2")) != h.end());
+}
+
+TEST_CASE("problem: says which guard refused, why and since when") {
+  error why(errc::breaker_open, std::chrono::milliseconds(3'800));
+  why.age = coarse_age(std::chrono::milliseconds(1'024));
+  why.cause = static_cast<std::uint8_t>(breaker_cause::failure_rate) & 7U;
+  const auto body = nlohmann::json::parse(to_response({.status = 503, .because = &why}).body);
+  CHECK(body["guard"]["policy"] == "circuit_breaker");
+  CHECK(body["guard"]["reason"] == "circuit breaker is open");
+  CHECK(body["guard"]["verdict"] == "rejected");
+  CHECK(body["guard"]["refusing_for"] == 1.024);
+  CHECK(body["guard"]["cause"] == "failure_rate");
+  CHECK(body["guard"]["attempts"] == 0);
+  CHECK_FALSE(body["guard"].contains("stopped_by"));
+  error failed(std::make_error_code(std::errc::timed_out), verdict::timeout);
+  failed.attempts = 2;
+  failed.stopped_by = errc::attempts_exhausted;
+  const auto other = nlohmann::json::parse(to_response({.status = 504, .because = &failed}).body);
+  CHECK_FALSE(other["guard"].contains("policy"));
+  CHECK_FALSE(other["guard"].contains("refusing_for"));
+  CHECK(other["guard"]["attempts"] == 2);
+  CHECK(other["guard"]["stopped_by"] == "all attempts failed");
+  CHECK_FALSE(nlohmann::json::parse(to_response({.status = 404}).body).contains("guard"));
 }
 
 TEST_CASE("cdn files: a profile comes back as it was, and nothing else is taken for one") {

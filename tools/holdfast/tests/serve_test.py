@@ -464,6 +464,7 @@ class Faults(unittest.TestCase):
         s = self.start(*FAST, "--write-deadline", "500ms")
         lock = Lock(s.ready["primary"])
         slowest = 0.0
+        problems = []
         for n in range(30):
             begun = time.monotonic()
             r = s.put("u000001", {"name": "Nobody %d" % n}, X_Correlation_ID="write-%d" % n)
@@ -475,8 +476,21 @@ class Faults(unittest.TestCase):
             self.assertEqual(problem["instance"], "/profiles/u000001")
             self.assertGreaterEqual(int(r.getheader("Retry-After")), 1)
             self.assertGreater(problem["retry_after"], 0)
+            problems.append(problem)
         self.assertLess(slowest, 1.0)
         self.assertEqual(s.breakers()["primary_write"]["state"], "open")
+        # Who was refused by the open breaker is told so, with the rule that opened it, and since when.
+        by_breaker = [p for p in problems if p["guard"].get("reason") == "circuit breaker is open"]
+        self.assertTrue(by_breaker)
+        rules = ("consecutive_failures", "failure_rate", "probe_failed")
+        for p in by_breaker:
+            guard = p["guard"]
+            self.assertEqual((guard["policy"], guard["verdict"]), ("circuit_breaker", "rejected"))
+            self.assertIn(guard["cause"], rules)
+            self.assertGreater(guard["refusing_for"], 0)
+            self.assertIn("primary_write: circuit_breaker refused: open for ", p["detail"])
+        self.assertIn(s.breakers()["primary_write"]["cause"], rules)
+        self.assertGreater(s.breakers()["primary_write"]["since_ms"], 0)
         before = s.breakers()["primary_write"]["retries"]
         self.assertEqual(s.request("POST", "/profiles", '{"name":"x"}').status, 503)
         self.assertEqual(s.breakers()["primary_write"]["retries"], before)
