@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/exec/call.hpp"
 
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
@@ -173,6 +174,34 @@ TEST_CASE("a layer inside a retry makes one attempt: layers do not multiply", "[
       outer.wait());
   CHECK_FALSE(answer.ok());
   CHECK(innermost == 3);  // by the innermost layer; 27 without the word that it was repeated
+}
+
+TEST_CASE("an operation that asks another host the next time clears the word that forbids it", "[call]") {
+  bench_of_test t;
+  const guard hosts[2] = {{.name = "a", .retry = three_times}, {.name = "b", .retry = three_times}};
+  int asked[2] = {};
+  const auto fails_over = [&](bool clears) {
+    return run(
+        guard{.retry = three_times}, repeatable, t.clock,
+        [&](const attempt& a) {
+          const std::size_t host = a.number % 2 == 1 ? 0 : 1;
+          auto answer = run(
+              hosts[host], a.context, t.clock,
+              [&](const attempt&) -> outcome<int> {
+                ++asked[host];
+                if (host == 0) return reset;
+                return 7;
+              },
+              t.wait());
+          if (clears && !answer.ok()) answer.error().no_retry = false;
+          return answer;
+        },
+        t.wait());
+  };
+  CHECK_FALSE(fails_over(false).ok());
+  CHECK(asked[1] == 0);
+  CHECK(fails_over(true).ok());
+  CHECK(asked[1] == 1);
 }
 
 TEST_CASE("R1 budgets of layers do not add up: what one inside would not pay for is not repeated outside", "[call]") {

@@ -30,9 +30,10 @@
 //
 // Layers do not multiply, and neither do their budgets add up. An attempt that is itself a repetition says so to calls made
 // inside it (attempt::context), which then make one attempt. And a call that has repeated its attempt, or whose budget
-// would not pay for that, ends with error::no_retry, so that nobody outside begins anew: pass it on with your answer. A
-// dependency that fails everything is sent what the innermost budget allows, however many layers have one. What a policy
-// here has refused pass on as throttled (429): the circuits of those who ask would take a failure (503) for one of yours, and
+// would not pay for that, ends with error::no_retry, so that nobody outside begins anew: pass it on with your answer. Of one
+// call only one layer repeats, the innermost that can, and its budget pays. (Where calls differ in which layer that is, each of
+// those budgets may be spent.) An operation that asks somebody else the next time, another host or a replica, clears
+// error::no_retry: that is a failover, and the layer around it may go on. What a policy here has refused pass on as throttled (429): the circuits of those who ask would take a failure (503) for one of yours, and
 // open anew with each of their probes that meets a circuit of yours that is still open (tests/sim/recovery_sim.cpp).
 //
 // Memory: all of it lies inside the machine; no step allocates, on any path.
@@ -41,6 +42,7 @@
 // layers in time).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -164,6 +166,7 @@ class call_machine {
     if (context_.until.passed(now)) return give_up(errc::deadline_exceeded, now);
     ++tries_;
     if (has_room() && !room_) {
+      if (has_limit()) take_limit(guard_.limit->limit());
       room_ = guard_.room->try_acquire();
       if (!room_) return refused(errc::bulkhead_full, guard_.room_for, now);
     }
@@ -205,9 +208,12 @@ class call_machine {
     observer_.on_attempt(guard_, attempt_, kind, now - attempt_.begun);
   }
 
-  // Whoever finds another limit on the room sets it, so that one who was late with an older one is soon set right.
   [[gnu::noinline]] void adapt(verdict kind, time_point now) noexcept {
-    const std::uint32_t limit = guard_.limit->end(sampled_, kind, now).limit;
+    take_limit(guard_.limit->end(sampled_, kind, now).limit);
+  }
+  // Whoever finds another limit on the room sets it, so that one who was late with an older one is soon set right.
+  void take_limit(std::uint32_t limit) noexcept {
+    limit = std::clamp<std::uint32_t>(limit, 1, largest_bulkhead);  // an algorithm may be somebody's own
     if (guard_.room->limit() != limit) guard_.room->set_limit(limit);
   }
 

@@ -25,6 +25,7 @@
 // Source: gRPC proposal A6. Proof: unit/hedge_machine_test.cpp (H1-H4).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -158,6 +159,7 @@ class hedge_machine {
   // An attempt, if all that an attempt needs is there; `why` if it is not.
   bool begin(time_point now, error& why) noexcept {
     run& one = runs_[begun_attempts_];
+    if (guard_.limit != nullptr) take_limit(guard_.limit->limit());
     if (guard_.room != nullptr && !(one.room = guard_.room->try_acquire())) {
       why = errc::bulkhead_full;
       return false;
@@ -247,6 +249,11 @@ class hedge_machine {
     return slow > duration::zero() && now - one.what.begun >= slow && !one.what.probe ? verdict::ok
                                                                                       : verdict::cancelled;
   }
+  // As by call_machine.
+  void take_limit(std::uint32_t limit) noexcept {
+    limit = std::clamp<std::uint32_t>(limit, 1, largest_bulkhead);
+    if (guard_.room->limit() != limit) guard_.room->set_limit(limit);
+  }
   void end(run& one, verdict kind, time_point now) noexcept {
     const duration took = now - one.what.begun;
     one.under_way = false;
@@ -255,10 +262,7 @@ class hedge_machine {
       const auto reported = guard_.breaker->report(std::move(one.ticket), kind, now, took);
       if (reported.transition) observer_.on_transition(guard_, reported.transition);
     }
-    if (guard_.limit != nullptr) {
-      const std::uint32_t limit = guard_.limit->end(one.sample, kind, now).limit;
-      if (guard_.room->limit() != limit) guard_.room->set_limit(limit);
-    }
+    if (guard_.limit != nullptr) take_limit(guard_.limit->end(one.sample, kind, now).limit);
     one.room = {};
     observer_.on_attempt(guard_, one.what, kind, took);
   }
