@@ -7,9 +7,33 @@
 namespace holdfast {
 namespace {
 
-// The lowest bits of the time at which a state began say why it did; 16 ns more or less are nothing to people.
-constexpr std::int64_t cause_mask = 15;
-static_assert(static_cast<std::int64_t>(breaker_cause::manual) <= cause_mask);
+// When a state began, to a microsecond, which one, to tell it from those around it, and why.
+class beginning {
+ public:
+  beginning(breaker_word of, breaker_cause cause, time_point now) noexcept
+      : bits_(std::uint64_t{of.generation() & 0xFFU} << 56U |
+              (static_cast<std::uint64_t>(now.time_since_epoch().count() >> 10) & time_mask) << 4U |
+              static_cast<std::uint64_t>(cause)) {}
+  explicit beginning(std::uint64_t bits) noexcept : bits_(bits) {}
+
+  [[nodiscard]] std::uint64_t bits() const noexcept { return bits_; }
+  [[nodiscard]] bool is_of(breaker_word word) const noexcept {
+    return ((bits_ >> 56U ^ word.generation()) & 0xFFU) == 0;
+  }
+  [[nodiscard]] bool is_after(beginning other) const noexcept {
+    return static_cast<std::int8_t>(static_cast<std::uint8_t>((bits_ >> 56U) - (other.bits_ >> 56U))) > 0;
+  }
+  [[nodiscard]] time_point when() const noexcept {
+    // The sign is the highest bit of 52.
+    return time_point(duration((static_cast<std::int64_t>(bits_ << 8U) >> 12U) * 1024));
+  }
+  [[nodiscard]] breaker_cause why() const noexcept { return static_cast<breaker_cause>(bits_ & 0xFU); }
+
+ private:
+  static constexpr std::uint64_t time_mask = (std::uint64_t{1} << 52U) - 1;
+  std::uint64_t bits_;
+};
+static_assert(static_cast<std::uint8_t>(breaker_cause::manual) <= 0xF);
 static_assert(static_cast<std::uint8_t>(breaker_cause::lease_over) <= 7, "what opens a circuit fits into error::cause");
 
 }  // namespace
@@ -37,10 +61,11 @@ breaker_transition circuit_breaker::happened(breaker_word from, breaker_word to,
   if (to.state() == breaker_state::open) opens_.fetch_add(1, mo::relaxed);         // counter:
   if (cause == breaker_cause::probes_passed) closes_.fetch_add(1, mo::relaxed);    // counter:
   if (cause == breaker_cause::lease_over) leases_over_.fetch_add(1, mo::relaxed);  // counter:
-  const std::int64_t when = (now.time_since_epoch().count() & ~cause_mask) | static_cast<std::int64_t>(cause);
-  // hint: for people. The latest wins, whoever of two callers comes here first.
-  std::int64_t seen = since_.load(mo::relaxed);
-  while (seen < when && !since_.compare_exchange_weak(seen, when, mo::relaxed, mo::relaxed)) {  // hint: the same
+  const beginning mine(to, cause, now);
+  // hint: for people. The latest state wins, whoever of two callers comes here first, and whatever their clocks say.
+  std::uint64_t seen = since_.load(mo::relaxed);
+  while (mine.is_after(beginning(seen)) &&
+         !since_.compare_exchange_weak(seen, mine.bits(), mo::relaxed, mo::relaxed)) {  // hint: the same
   }
   return {from.state(), to.state(), cause, to.generation()};
 }
@@ -251,9 +276,9 @@ breaker_snapshot circuit_breaker::snapshot(time_point now) const noexcept {
     s.window_failed = sums.failed;
     s.window_slow = sums.slow;
   }
-  const std::int64_t since = since_.load(mo::relaxed);  // hint: for people
-  s.since = time_point(duration(since & ~cause_mask));
-  s.cause = static_cast<breaker_cause>(since & cause_mask);
+  const beginning since(since_.load(mo::relaxed));  // hint: for people
+  s.since = since.when();
+  s.cause = since.why();
   s.rejected = window_.refused();
   s.opens = opens_.load(mo::relaxed);                      // counter:
   s.closes = closes_.load(mo::relaxed);                    // counter:
@@ -265,21 +290,22 @@ breaker_snapshot circuit_breaker::snapshot(time_point now) const noexcept {
 
 error circuit_breaker::explain(const breaker_refusal& refusal, time_point now) const noexcept {
   error why = refusal;
-  const std::int64_t since = since_.load(mo::relaxed);  // hint: for people
-  const auto cause = static_cast<breaker_cause>(since & cause_mask);
+  const beginning since(since_.load(mo::relaxed));  // hint: for people
   duration age{0};
   switch (refusal.seen.state()) {
     case breaker_state::open:
       age = rules_.open_for(refusal.seen, refusal.retry_after);
-      // The one who opened it may not have said why yet: then what is there is of the state before.
-      if (breaker_rules::opens(cause)) why.cause = static_cast<std::uint8_t>(cause) & 7U;
+      // The one who opened it may not have said why yet: then what is there is of another state.
+      if (since.is_of(refusal.seen)) why.cause = static_cast<std::uint8_t>(since.why()) & 7U;
       break;
     case breaker_state::forced_open: {
       const std::uint32_t ticks = breaker_tick::distance(refusal.seen.tick(), breaker_tick::of(now));
       if (ticks < breaker_tick::mask - breaker_tick::skew) age = duration(std::int64_t{ticks} << breaker_tick::shift);
       break;
     }
-    case breaker_state::half_open: age = now - time_point(duration(since & ~cause_mask)); break;
+    case breaker_state::half_open:
+      if (since.is_of(refusal.seen)) age = now - since.when();
+      break;
     case breaker_state::closed:
     case breaker_state::forced_closed:
     case breaker_state::metrics_only: break;

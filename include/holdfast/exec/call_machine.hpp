@@ -33,8 +33,9 @@
 // would not pay for that, ends with error::no_retry, so that nobody outside begins anew: pass it on with your answer. Of one
 // call only one layer repeats, the innermost that can, and its budget pays. (Where calls differ in which layer that is, each of
 // those budgets may be spent.) An operation that asks somebody else the next time, another host or a replica, clears
-// error::no_retry: that is a failover, and the layer around it may go on. What a policy here has refused pass on as throttled (429): the circuits of those who ask would take a failure (503) for one of yours, and
-// open anew with each of their probes that meets a circuit of yours that is still open (tests/sim/recovery_sim.cpp).
+// error::no_retry: that is a failover, and the layer around it may go on. What a policy here has refused pass on as throttled
+// (429): the circuits of those who ask would take a failure (503) for one of yours, and open anew with each of their probes that
+// meets a circuit of yours that is still open (tests/sim/recovery_sim.cpp).
 //
 // Memory: all of it lies inside the machine; no step allocates, on any path.
 // Proof: tests/unit/call_test.cpp (R1, D1, D2 for whole calls), tests/model/retry_budget_model.cpp and

@@ -97,7 +97,8 @@ struct breaker_snapshot {
   std::uint64_t window_ok = 0;        // closed and metrics-only: the window's counts
   std::uint64_t window_failed = 0;
   std::uint64_t window_slow = 0;  // of both, those that took slow_call or longer
-  time_point since{};  // about when this state began, by the `now` of the caller that began it; {}: at construction
+  time_point
+      since{};  // when this state began, to a microsecond, by the `now` of the caller that began it; {}: at construction
   breaker_cause cause = breaker_cause::none;  // about why; none: at construction
   // Since construction:
   std::uint64_t rejected = 0;         // admissions refused
@@ -200,8 +201,8 @@ class circuit_breaker {
     return breaker_word(word_.load(mo::relaxed)).generation();  // hint: the same
   }
   [[nodiscard]] breaker_snapshot snapshot(time_point now) const noexcept;
-  // A refusal with error::age and error::cause: for how long the circuit had been open (isolated, half-open) when it refused,
-  // to a tick, and a breaker_cause, which is none where another transition comes in between.
+  // A refusal with error::age and error::cause: for how long the circuit had been open, isolated or half-open when it refused, and
+  // a breaker_cause. Where another transition comes in between, the cause is none, and so is the age of a half-open circuit.
   [[nodiscard]] error explain(const breaker_refusal& refusal, time_point now) const noexcept;
   [[nodiscard]] const circuit_breaker_options& options() const noexcept { return rules_.options(); }
 
@@ -263,7 +264,7 @@ class circuit_breaker {
   // {generation, tick} when the level may next fall; at first of no generation
   alignas(2 * cache_line_size) atomic<std::uint64_t> decay_{~std::uint64_t{0}};
   atomic<std::uint64_t> quorum_{0};  // the bucket of time in which min_calls was reached, while the word is dirty
-  atomic<std::int64_t> since_{0};    // when this state began, and in its lowest four bits why
+  atomic<std::uint64_t> since_{0};   // which state began when, and why
   atomic<std::uint64_t> opens_{0};
   atomic<std::uint64_t> closes_{0};
   atomic<std::uint64_t> stale_dropped_{0};
