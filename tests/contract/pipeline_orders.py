@@ -34,6 +34,8 @@ BAD = [
     ([RETRY, DEADLINE], "with::deadline comes before all but"),
     ([ROOM, RATE, RETRY], "with::rate comes before with::bulkhead"),
     ([RETRY, PACE, BREAKER], "with::rate comes after with::breaker"),
+    ([RETRY, PACE, ROOM], "with::rate comes after with::bulkhead"),
+    ([WHOLE, RATE, RETRY], "with::rate comes before with::breaker(judge, with::whole_call)"),
     ([BREAKER, RETRY], "with::breaker comes after with::retry"),
     ([RETRY, WHOLE], "with::whole_call comes before with::retry"),
     ([BREAKER, ROOM], "with::bulkhead comes before with::breaker"),

@@ -41,8 +41,23 @@ class on_thread_of : runnable {
 
 struct policies {
   bulkhead room{bulkhead_options{.limit = 3}};
-  circuit_breaker judge{circuit_breaker_options{.consecutive_failures = 20, .open_base = 1ms, .open_max = 2ms}};
+  circuit_breaker judge{circuit_breaker_options{.consecutive_failures = 20, .open_base = 2ms, .open_max = 4ms}};
   retry_budget budget{retry_budget_options{.ratio_permille = 1000, .burst = 1000}};
+  // Of all calls together: what was begun, what of it has ended, and which calls have given up.
+  atomic<std::uint64_t> begun{0};
+  atomic<std::uint64_t> attempts{0};
+  atomic<std::uint64_t> given_up{0};
+};
+
+struct witness {
+  policies* of;
+  void on_attempt(const guard&, const attempt&, verdict, duration) const noexcept {
+    of->attempts.fetch_add(1, mo::relaxed);  // counter:
+  }
+  void on_give_up(const guard&, const error&) const noexcept { of->given_up.fetch_add(1, mo::relaxed); }  // counter:
+  static void on_refusal(const guard&, const error&) noexcept {}
+  static void on_transition(const guard&, const breaker_transition&) noexcept {}
+  static void on_retry(const guard&, const error&, std::uint16_t, duration) noexcept {}
 };
 
 struct ends {
@@ -66,8 +81,11 @@ task<> caller(policies& with_all, run_loop& mine, run_loop& elsewhere, std::stop
       "x", with::retry({.max_attempts = 4, .backoff = {.base = 20us, .cap = 100us}}, with_all.budget, with::idempotent),
       with::bulkhead(with_all.room), with::breaker(with_all.judge));
   for (int i = 0; i < calls; ++i) {
-    const outcome<int> got = co_await co_call(
-        room, pipe, {}, mine, [&](const attempt&) { return ask(elsewhere, bits()); }, stop);
+    const auto op = [&](const attempt&) {
+      with_all.begun.fetch_add(1, mo::relaxed);  // counter:
+      return ask(elsewhere, bits());
+    };
+    const outcome<int> got = co_await co_call(room, pipe, {}, mine, op, stop, steady_clock{}, witness{&with_all});
     if (got.ok()) {
       ++seen.answered;
     } else if (got.error().code == errc::cancelled) {
@@ -86,6 +104,7 @@ task<> caller(policies& with_all, run_loop& mine, run_loop& elsewhere, std::stop
 TEST_CASE("calls of coroutines on two loops end once each, stopped at any moment or not", "[stress][co_call]") {
   constexpr int calls = 60;
   constexpr std::size_t callers = 4;
+  ends over_all;
   for (std::uint64_t round = 0; round < 30; ++round) {
     const auto shared = std::make_unique<policies>();
     std::array<run_loop, 2> loops;
@@ -118,9 +137,22 @@ TEST_CASE("calls of coroutines on two loops end once each, stopped at any moment
     on_loop(0);
     other.join();
     stopper.join();
-    std::uint64_t all = 0;
-    for (const ends& one : seen) all += one.answered + one.failed + one.cancelled + one.refused;
-    CHECK(all == 2 * callers * calls);
+    std::uint64_t without_answer = 0;
+    for (const ends& one : seen) {
+      without_answer += one.failed + one.cancelled + one.refused;
+      over_all.answered += one.answered;
+      over_all.failed += one.failed;
+      over_all.cancelled += one.cancelled;
+      over_all.refused += one.refused;
+    }
+    // counter: both loops have ended
+    CHECK(shared->attempts.load(mo::relaxed) == shared->begun.load(mo::relaxed));
+    CHECK(shared->given_up.load(mo::relaxed) == without_answer);  // counter:
     CHECK(shared->room.in_flight() == 0);
+    const auto judged = shared->judge.snapshot(steady_clock::now());
+    CHECK((judged.state != breaker_state::half_open || judged.probes_issued == judged.probes_ok));
   }
+  CHECK(over_all.answered > 0);
+  CHECK(over_all.cancelled > 0);
+  CHECK(over_all.refused > 0);
 }

@@ -176,6 +176,71 @@ TEST_CASE("a layer inside a retry makes one attempt: layers do not multiply", "[
   CHECK(innermost == 3);  // by the innermost layer; 27 without the word that it was repeated
 }
 
+TEST_CASE("a repetition that is turned away here does not make an unsafe operation look unsent", "[call]") {
+  // The first attempt of the layer inside reaches the callee and its repetition finds no room.
+  bench_of_test t;
+  bulkhead room({.limit = 1});
+  bulkhead::permit held;
+  int sent = 0;
+  const guard inner{.room = &room, .retry = {.max_attempts = 2, .backoff = {.base = 10ms, .cap = 100ms}}};
+  const auto charge = [&](const attempt& a) {
+    call_context with_key = a.context;
+    with_key.safety = idempotency::idempotent_with_key;
+    return run(
+        inner, with_key, t.clock,
+        [&](const attempt&) -> outcome<int> {
+          ++sent;
+          return errc::attempt_timeout;
+        },
+        [&](time_point until) {
+          if (!held) held = room.try_acquire();
+          t.clock.set(until);
+          return true;
+        });
+  };
+  const auto answer = run(guard{.retry = three_times}, {}, t.clock, charge, t.wait());
+  CHECK(sent == 1);
+  CHECK_FALSE(answer.error().not_sent);
+  CHECK(answer.error().no_retry);
+  // One that really was never sent may be.
+  sent = 0;
+  held = {};
+  held = room.try_acquire();
+  CHECK(run(
+            inner, {}, t.clock, [&](const attempt&) -> outcome<int> { return 1; }, t.wait())
+            .error()
+            .not_sent);
+}
+
+TEST_CASE("R1 calls that are turned away pay nothing into the budget", "[call]") {
+  retry_budget budget({.ratio_permille = 1000, .min_per_second = 0, .burst = 10});
+  rate_limiter door({.permits = 1, .per = 1h, .burst = 1});
+  bench_of_test t;
+  REQUIRE(budget.try_take(t.clock.now(), 10));
+  REQUIRE(door.try_take(t.clock.now()));
+  for (int i = 0; i < 5; ++i)
+    CHECK_FALSE(run(guard{.rate = &door, .budget = &budget}, {}, t.clock, t.op(), t.wait()).ok());
+  bulkhead room({.limit = 1});
+  const auto held = room.try_acquire();
+  for (int i = 0; i < 5; ++i)
+    CHECK_FALSE(run(guard{.room = &room, .budget = &budget}, {}, t.clock, t.op(), t.wait()).ok());
+  CHECK(budget.balance_milli(t.clock.now()) == 0);
+  CHECK(t.seen.empty());
+}
+
+TEST_CASE("an error whose verdict is ok is handed out as it is, and counts as an answer", "[call]") {
+  bench_of_test t;
+  circuit_breaker breaker({.consecutive_failures = 1});
+  const error strange = make_error(http_error(200));
+  REQUIRE(strange.kind == verdict::ok);
+  t.answers = {strange};
+  const auto answer = run(guard{.breaker = &breaker, .retry = three_times}, repeatable, t.clock, t.op(), t.wait());
+  REQUIRE_FALSE(answer.ok());
+  CHECK(answer.error().code == http_error(200));
+  CHECK(t.seen.size() == 1);
+  CHECK(breaker.state() == breaker_state::closed);
+}
+
 TEST_CASE("an operation that asks another host the next time clears the word that forbids it", "[call]") {
   bench_of_test t;
   const guard hosts[2] = {{.name = "a", .retry = three_times}, {.name = "b", .retry = three_times}};

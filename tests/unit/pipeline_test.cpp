@@ -110,11 +110,10 @@ TEST_CASE("layers that are left out are not asked, and none at all is one attemp
   const pipeline bare("bare");
   CHECK(bare({.safety = idempotency::idempotent}, d.op(), d.clock, d.wait()).error().code == reset.code);
   CHECK(*bare({}, d.op(), d.clock, d.wait()) == 7);
-  static_assert(decltype(bare)::shape == call_shape{presence::absent, presence::absent, presence::absent,
-                                                    presence::absent, presence::absent, presence::absent,
-                                                    presence::absent});
+  constexpr auto none = presence::absent;
+  static_assert(decltype(bare)::shape == call_shape{none, none, none, none, none, none});
   using alone = decltype(pipeline("x", with::retry({}, with::no_budget), with::breaker(d.judge)));
-  static_assert(alone::shape.retry == presence::present && alone::shape.breaker == presence::present);
+  static_assert(alone::shape.breaker == presence::present);
   static_assert(alone::shape.budget == presence::absent && alone::shape.room == presence::absent);
 }
 
@@ -249,6 +248,18 @@ TEST_CASE("F3 when no tier answers the last error comes back, never an empty ans
   CHECK(final_word.tier == 0);
 }
 
+TEST_CASE("what was repeated before a tier missed stays repeated for the layers outside", "[pipeline]") {
+  dependency d;
+  d.answers.assign(9, reset);
+  const pipeline pipe("x", with::fallback(with::tier("empty", nobody)),
+                      with::retry(three_times, with::no_budget, with::idempotent));
+  const auto outer = run(
+      guard{.retry = three_times}, {.safety = idempotency::idempotent}, d.clock,
+      [&](const attempt&) -> outcome<int> { return pipe({}, d.op(), d.clock, d.wait()).result; }, d.wait());
+  CHECK(d.seen.size() == 3);
+  CHECK(outer.error().no_retry);
+}
+
 TEST_CASE("a tier that needs more time than is left is passed over", "[pipeline]") {
   dependency d;
   d.answers = {reset};
@@ -305,6 +316,8 @@ TEST_CASE("orders that would not are named", "[pipeline]") {
   static_assert(order_of(kind::retry, kind::deadline) == pipeline_fault::deadline_inside);
   static_assert(order_of(kind::bulkhead, kind::rate) == pipeline_fault::rate_behind_bulkhead);
   static_assert(order_of(kind::retry, kind::rate, kind::breaker) == pipeline_fault::rate_before_breaker);
+  static_assert(order_of(kind::retry, kind::rate, kind::bulkhead) == pipeline_fault::rate_before_bulkhead);
+  static_assert(order_of(kind::call_breaker, kind::rate, kind::retry) == pipeline_fault::rate_behind_call_breaker);
   static_assert(order_of(kind::breaker, kind::retry) == pipeline_fault::breaker_before_retry);
   static_assert(order_of(kind::retry, kind::call_breaker) == pipeline_fault::call_breaker_behind_retry);
   static_assert(order_of(kind::breaker, kind::bulkhead) == pipeline_fault::bulkhead_behind_breaker);

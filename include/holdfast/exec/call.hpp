@@ -44,7 +44,7 @@ auto run_from(time_point begun, const guard& protects, const call_context& conte
   while (step != call_step::done) {
     if (step == call_step::attempt) {
       result answer = op(machine.current());
-      if (answer.ok()) {
+      if (answer.kind() == verdict::ok) {
         machine.answered(clock.now());
         return answer;
       }

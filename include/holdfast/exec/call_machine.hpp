@@ -68,7 +68,6 @@ struct call_shape {
   presence breaker = presence::asked;
   presence attempt_rate = presence::asked;
   presence budget = presence::asked;
-  presence retry = presence::asked;
   presence limit = presence::asked;
 
   friend constexpr bool operator==(const call_shape&, const call_shape&) noexcept = default;
@@ -91,7 +90,6 @@ class call_machine {
     [[maybe_unused]] const auto watched = watch_step();
     begun_ = now;
     context_.until = guard_.until(now, context_);
-    if (has(Shape.budget, guard_.budget) && !context_.is_retry) guard_.budget->on_first_attempt(now);
     if (has(Shape.rate, guard_.rate) && !context_.until.passed(now)) {
       auto admitted = guard_.rate->admit(now, context_.cost);
       if (!admitted) return refused(admitted.refusal, policy_scope::whole_call, now);
@@ -104,6 +102,7 @@ class call_machine {
   [[gnu::noinline]] call_step finish(verdict kind, const error& why, time_point now) noexcept {
     if (kind == verdict::ok) return answered(now);
     [[maybe_unused]] const auto watched = watch_step();
+    sent_ = sent_ || !why.not_sent;
     end_attempt(kind, now);
     return after_failure(why, now);
   }
@@ -182,6 +181,8 @@ class call_machine {
       if (!paid) return refused(paid, policy_scope::each_attempt, now);
     }
     entry_.keep();
+    // Here and not in start(): who is turned away has sent nothing that a retry could be a share of.
+    if (has(Shape.budget, guard_.budget) && attempts_ == 0 && !context_.is_retry) guard_.budget->on_first_attempt(now);
     ++attempts_;
     in_attempt_ = true;
     unused_tokens_ = 0;
@@ -241,7 +242,7 @@ class call_machine {
   }
 
   [[gnu::noinline]] call_step after_failure(const error& why, time_point now) noexcept {
-    if (Shape.retry == presence::absent || context_.is_retry) return give_up(why, now);
+    if (context_.is_retry) return give_up(why, now);
     const auto next = should_retry(guard_.retry, why, tries_, context_.safety, now, context_.until, guard_.budget,
                                    previous_delay_, bits_);
     if (!next.retry) {
@@ -265,7 +266,10 @@ class call_machine {
     end_call(now);
     why.attempts = attempts_;
     // This layer has repeated it, or its budget would not pay for that: the layers outside are not to begin anew.
-    why.no_retry = why.no_retry || attempts_ > 1 || why.stopped_by == errc::retry_budget_exhausted;
+    // So is one whose repetition was turned away here: that it costs nothing is true of it, but not of what was sent.
+    const bool turned_away_later = sent_ && why.not_sent;
+    why.not_sent = why.not_sent && !sent_;
+    why.no_retry = why.no_retry || attempts_ > 1 || turned_away_later || why.stopped_by == errc::retry_budget_exhausted;
     failure_ = why;
     observer_.on_give_up(guard_, *failure_);
     return call_step::done;
@@ -294,6 +298,7 @@ class call_machine {
   std::uint16_t attempts_ = 0;       // operations begun
   verdict last_{};                   // of the last attempt
   bool in_attempt_ = false;
+  bool sent_ = false;  // an attempt may have reached the callee
 };
 
 }  // namespace holdfast

@@ -59,12 +59,16 @@ auto co_call(arena& /*of its frame*/, const guard& protects, call_context contex
              std::stop_token stop = {}, Clock clock = {}, Observer observer = {})
     -> basic_task<await_result<std::invoke_result_t<Op&, const attempt&>>, arena_frame> {
   using result = await_result<std::invoke_result_t<Op&, const attempt&>>;
+  static_assert(
+      alignof(Op) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__ && alignof(Observer) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__ &&
+          alignof(Clock) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__ && alignof(result) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__,
+      "coroutines' frames are aligned as operator new aligns");
   call_machine<Observer, Shape> machine(protects, context, observer);
   auto step = machine.start(clock.now());
   while (step != call_step::done) {
     if (step == call_step::attempt) {
       result answer = co_await op(machine.current());
-      if (answer.ok()) {
+      if (answer.kind() == verdict::ok) {
         machine.answered(clock.now());
         co_return answer;
       }
@@ -73,11 +77,13 @@ auto co_call(arena& /*of its frame*/, const guard& protects, call_context contex
         break;
       }
       step = machine.finish(answer.kind(), answer.error(), clock.now());
-    } else if (co_await co_sleep(loop, machine.wake_at(), stop)) {
-      step = machine.resume(clock.now());
     } else {
-      machine.cancel(clock.now());
-      break;
+      const bool in_time = co_await co_sleep(loop, machine.wake_at(), stop);
+      if (!in_time) {
+        machine.cancel(clock.now());
+        break;
+      }
+      step = machine.resume(clock.now());
     }
   }
   co_return machine.failure();

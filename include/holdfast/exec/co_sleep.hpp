@@ -13,6 +13,8 @@
 // takes the way over the loop as well: so it is a place where others get their turn, and where a coroutine that came from
 // elsewhere is on the loop again. Once it has begun it must not be destroyed until it has resumed; the loop goes on until then.
 //
+// Keep what it returns in a variable: g++ 12 loses a coroutine whose condition awaits something made of a moved parameter.
+//
 // A loop is anything with post() as an executor's, and run_at() and cancel() for timers, which are called on its own thread:
 // exec/run_loop.hpp is one.
 //

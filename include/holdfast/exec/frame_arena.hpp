@@ -15,7 +15,8 @@
 // does not fit is allocated, so that a frame that grew by a compiler's mood costs time and not the call; spilled() says how often
 // that was, and a test can hold it at zero.
 //
-// Memory: Bytes, and three words. Proof: unit/frame_arena_test.cpp, alloc/co_call_alloc_test.cpp.
+// Frames are aligned as operator new aligns; one of more is not for it. Memory: Bytes, and five words; 16 bytes a frame.
+// Proof: unit/frame_arena_test.cpp, alloc/co_call_alloc_test.cpp.
 #pragma once
 
 #include <cstddef>

@@ -80,7 +80,6 @@ class hedge_machine {
   hedge_action start(time_point now) noexcept {
     context_.until = guard_.until(now, context_);
     if (context_.until.passed(now)) return fail(errc::deadline_exceeded);
-    if (guard_.budget != nullptr && !context_.is_retry) guard_.budget->on_first_attempt(now);
     rate_limiter::permit entry;
     if (guard_.rate != nullptr) {
       auto admitted = guard_.rate->admit(now, context_.cost);
@@ -90,6 +89,7 @@ class hedge_machine {
     error why;
     if (!begin(now, why)) return refuse(why);
     entry.keep();
+    if (guard_.budget != nullptr && !context_.is_retry) guard_.budget->on_first_attempt(now);
     next_at_ = now + hedge_delay(options_, usual_, now);
     return {hedge_step::begin, 0};
   }
@@ -105,6 +105,7 @@ class hedge_machine {
     HOLDFAST_ASSERT(which < begun_attempts_);
     run& one = runs_[which];
     HOLDFAST_ASSERT(one.under_way);
+    sent_ = sent_ || kind == verdict::ok || !why.not_sent;
     if (over_) {
       end(one, lost_as(one, now), now);
       return {hedge_step::lost, which};
@@ -238,6 +239,7 @@ class hedge_machine {
   void give_up(const error& why) noexcept {
     failure_ = why;
     failure_->attempts = begun_attempts_;
+    failure_->not_sent = why.not_sent && !sent_;
     // As by call_machine: who has repeated it tells the layers outside.
     failure_->no_retry = why.no_retry || begun_attempts_ > 1 || why.stopped_by == errc::retry_budget_exhausted;
     observer_.on_give_up(guard_, *failure_);
@@ -280,6 +282,7 @@ class hedge_machine {
   std::uint16_t begun_attempts_ = 0;
   std::uint16_t under_way_ = 0;
   bool over_ = false;
+  bool sent_ = false;  // an attempt may have reached the callee
 };
 
 }  // namespace holdfast

@@ -25,10 +25,10 @@
 //                     otherwise turn away those that hold one of its few probes
 //   attempt_timeout   innermost
 //
-// With with::fallback it returns served<T>: who answered, how old that is, and why the first did not. A tier is a callable
-// (const error& why, const call_context&) to outcome<T>, or to aged<T>, which says how old it is.
+// With with::fallback it returns served<T>: who answered, how old that is, and in `origin` why the first did not. A tier is
+// a callable (const error& why, const call_context&) to outcome<T>, or to aged<T>, which says how old it is.
 //
-// Coroutines call it by exec/co_pipeline.hpp, those of Boost.Asio by its guard and interop/asio_call.hpp.
+// Coroutines call it by exec/co_pipeline.hpp, those of Boost.Asio by interop/asio_pipeline.hpp.
 //
 // Policies are referred to and outlive the pipeline; it is a value without state of its own. All calls share it.
 //
@@ -69,6 +69,11 @@ class pipeline {
       "begin anew with each attempt");
   static_assert(fault != pipeline_fault::rate_behind_bulkhead,
                 "with::rate comes before with::bulkhead: a call that is to be refused would take another's place");
+  static_assert(fault != pipeline_fault::rate_behind_call_breaker,
+                "with::rate comes before with::breaker(judge, with::whole_call), which charges each call, or behind "
+                "with::retry, which charges each attempt");
+  static_assert(fault != pipeline_fault::rate_before_bulkhead,
+                "behind with::retry, with::rate comes after with::bulkhead: a full one would use up what it hands out");
   static_assert(
       fault != pipeline_fault::rate_before_breaker,
       "behind with::retry, with::rate comes after with::breaker: an open circuit would use up what it hands out");
@@ -97,6 +102,7 @@ class pipeline {
     if constexpr (falls_back) {
       plan_ = tiers().plan(name);
       HOLDFAST_ASSERT(!validate(plan_));
+      HOLDFAST_ASSERT(plan_.size() == tiers().count + 1);  // a tier without a name
     }
   }
 

@@ -162,6 +162,7 @@ template <class... Tiers>
 class fallback {
  public:
   static constexpr layer_kind kind = layer_kind::fallback;
+  static constexpr std::size_t count = sizeof...(Tiers);
   constexpr explicit fallback(Tiers... tiers) : tiers_(std::move(tiers)...) {}
   // What of the pipeline's own errors goes on to the tiers.
   constexpr fallback(verdict_mask falls_through, Tiers... tiers) : first_(falls_through), tiers_(std::move(tiers)...) {}

@@ -39,7 +39,9 @@ enum class pipeline_fault : std::uint8_t {
   fallback_inside,
   deadline_inside,
   rate_behind_bulkhead,
+  rate_behind_call_breaker,
   rate_before_breaker,
+  rate_before_bulkhead,
   breaker_before_retry,
   call_breaker_behind_retry,
   bulkhead_behind_breaker,
@@ -65,7 +67,9 @@ constexpr pipeline_fault order_fault(const std::array<layer_kind, N>& layers) no
       const bool inside = i > retry || i > breaker;
       if (inside ? std::exchange(charged_inside, true) : std::exchange(charged_outside, true))
         return pipeline_fault::layer_twice;
+      if (i > breaker && retry != nowhere && i < retry) return pipeline_fault::rate_behind_call_breaker;
       if (inside && breaker != nowhere && i < breaker) return pipeline_fault::rate_before_breaker;
+      if (inside && bulkhead != nowhere && i < bulkhead) return pipeline_fault::rate_before_bulkhead;
       if (!inside && bulkhead < i) return pipeline_fault::rate_behind_bulkhead;
     } else if (place(kind, i + 1) != nowhere) {
       return pipeline_fault::layer_twice;
@@ -108,7 +112,6 @@ constexpr call_shape shape_of(const std::array<layer_kind, N>& layers, bool budg
           .breaker = known(has(layer_kind::breaker) || has(layer_kind::call_breaker)),
           .attempt_rate = known(attempt_rate),
           .budget = known(budgeted),
-          .retry = known(has(layer_kind::retry)),
           .limit = known(adaptive)};
 }
 

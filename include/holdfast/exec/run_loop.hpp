@@ -19,7 +19,8 @@
 // It sleeps while there is nothing to run. run and run_until run timers too, by steady_clock; a loop of another clock calls
 // run_ready and run_due itself. Timers are looked at after each of what was posted, so neither keeps the other waiting. It outlives
 // every post and stop that may still be under way: a thread that posts is not done with the loop when what it posted has run.
-// What is left in it at its end is not run: so run it until all is done.
+// What is left in it at its end is not run, and timers that are left are asserted: so run it until all is done. A timer is
+// cancelled in the loop that it was set in.
 //
 // Memory: four lines, an event_count and a timer_heap.
 //

@@ -98,7 +98,7 @@ boost::asio::awaitable<Result> drive_call(const guard& protects, const call_cont
         break;
       }
       step = machine.finish(answer.kind(), answer.ok() ? error{} : answer.error(), steady_clock::now());
-      if (answer.ok()) co_return answer;
+      if (answer.kind() == verdict::ok) co_return answer;
     } else {
       timer.expires_at(machine.wake_at());
       const auto [stopped] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));

@@ -3,9 +3,9 @@
 //
 //   operation                            caller            progress   allocates              note
 //   co_await async_call(pipe, context,   a coroutine on    as `op`    as interop/asio_call   outcome<T>; served<T> where it
-//                       op)              a strand                                            falls back
-//   async_call(executor, callee,         any thread        as `op`    as above, and one      callee: a guard or a pipeline
-//              context, op, token)                                    frame more
+//                       op)              a strand                     and a frame            falls back
+//   async_call(executor, callee,         any thread        as `op`    as above, and what     callee: a guard or a pipeline
+//              context, op, token)                                    co_spawn allocates
 //
 // In short: a coroutine on a strand; with a token any thread | as the operation | as `interop/asio_call` | as `exec/pipeline`
 //
@@ -15,7 +15,8 @@
 //
 // The call runs on `executor`, a strand or an io_context run by one thread, and completes on the handler's own. Its
 // cancellation slot ends the call with errc::cancelled, which no breaker counts, for terminal and partial cancellation; a call
-// that has begun cannot promise to have had no effect, so total is not heard. Guards and pipelines outlive the call.
+// that has begun cannot promise to have had no effect, so total is not heard. Guards and pipelines outlive the call. The handler's
+// allocator is that of its completion, not of the coroutines, whose frames are Asio's.
 //
 // Proof: tests/unit/asio_pipeline_test.cpp.
 #pragma once
@@ -26,10 +27,12 @@
 #include <utility>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_state.hpp>
@@ -85,15 +88,22 @@ auto async_call(const boost::asio::any_io_executor& executor, const Callee& call
   const auto begin = [](auto handler, const asio::any_io_executor& where, const Callee* whom,
                         const call_context& inherits, Op asked, Observer hears) {
     const auto slot = asio::get_associated_cancellation_slot(handler);
+    const auto allocator = asio::get_associated_allocator(handler);
     const auto completes_on = asio::get_associated_executor(handler, where);
     auto done = [handler = std::move(handler)](const std::exception_ptr& thrown, std::optional<result> left) mutable {
       std::move(handler)(result_or_thrown(thrown, std::move(left)));
     };
     asio::co_spawn(where, spawned_call(async_call(*whom, inherits, std::move(asked), std::move(hears))),
-                   asio::bind_executor(completes_on, asio::bind_cancellation_slot(slot, std::move(done))));
+                   asio::bind_executor(completes_on, asio::bind_allocator(allocator, asio::bind_cancellation_slot(
+                                                                                         slot, std::move(done)))));
   };
   return asio::async_initiate<Token, void(result)>(begin, token, executor, &callee, context, std::move(op),
                                                    std::move(observer));
 }
+// It would be gone before the call is.
+template <class Callee, class Op, class Token, class Observer = no_observer>
+  requires(!std::is_lvalue_reference_v<Callee>)
+auto async_call(const boost::asio::any_io_executor& executor, Callee&& callee, const call_context& context, Op op,
+                Token&& token, Observer observer = {}) = delete;
 
 }  // namespace holdfast

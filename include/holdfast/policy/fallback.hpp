@@ -162,7 +162,9 @@ class fallback_walk {
   // True: tier() is the next to try. False: that was all.
   bool failed(const error& why, time_point now) noexcept {
     HOLDFAST_ASSERT(has_tier());
+    const bool final_word = last_.no_retry || why.no_retry;  // what was repeated before it stays repeated
     last_ = why;
+    last_.no_retry = final_word;
     last_.tier = tier_ & 7U;
     if (failures_++ == 0) origin_ = last_;
     tier_ = next_tier(plan_, tier_, why, now, until_);

@@ -91,7 +91,7 @@ class alignas(cache_line_size) retry_budget {
   retry_budget(const retry_budget&) = delete;
   retry_budget& operator=(const retry_budget&) = delete;
 
-  // Deposits for a call that is not itself a retry.
+  // Deposits for a call that is not itself a retry, when it is sent: who is turned away before pays nothing in.
   void on_first_attempt(time_point now) noexcept {
     add(options_.ratio_permille, [&](std::uint64_t word) { return at(word, now); });
   }
