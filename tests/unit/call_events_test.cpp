@@ -143,6 +143,24 @@ TEST_CASE("R5 an exhausted budget is one event a cool-down", "[call_events]") {
   CHECK(exhausted[1].b == 99);
 }
 
+TEST_CASE("E1 what a full ring drops is told of by the next one that it takes", "[call_events]") {
+  manual_clock clock{time_point(1h)};
+  event_ring<2> ring;
+  call_events<event_ring<2>, shared_clock> events{ring, {.object = 42, .every = 1s}, shared_clock{&clock}};
+  const guard g;
+  std::int64_t told = 0;
+  const auto listen = [&] { ring.drain([&](const event& e) { told += 1 + e.b; }); };
+  for (int second = 0; second < 10; ++second) {
+    for (int i = 0; i < 30; ++i) events.on_refusal(g, errc::breaker_open);
+    if (second == 7) listen();  // it has been full for long
+    clock.advance(1s + 5ms);
+  }
+  listen();
+  events.on_refusal(g, errc::breaker_open);
+  listen();
+  CHECK(told == 301);
+}
+
 TEST_CASE("a handler that asks the breaker, moves it and publishes that does not deadlock", "[call_events]") {
   // gobreaker #37, PR #119: under the breaker's lock that hung.
   bench_of_test t;

@@ -15,14 +15,14 @@
 //                        of the budget
 //
 // Transitions are never held back: they are few, and each is made by one call. Refusals can be as many as calls, so one is
-// published and the next one, when `every` is over, says how many were not. `generation` is the breaker's for transitions and 0
-// for the others. `to` holds at most 255 attempts. What breakers do by hand (isolate and the like) is published by whoever does
+// published and the next one, when `every` is over, says how many were not, those that a full ring dropped among them.
+// `generation` is the breaker's for transitions and 0 for the others. `to` holds at most 255 attempts. What breakers do by hand (isolate and the like) is published by whoever does
 // it: `publish(transition, now)`.
 //
 // One call_events belongs to one guard and is shared by all its calls, as their observer or by being called from theirs; it
 // outlives them. An event is published after what it tells of: event_ring says what that means for the order.
 //
-// Memory: 40 bytes, and a clock.
+// Memory: 56 bytes, and a clock.
 // Method: each transition is handed to exactly one call (I5 of circuit_breaker), outside of every policy; time/cool_down.hpp.
 // Proof: unit/call_events_test.cpp, stress/event_ring_stress.cpp (every transition of a breaker that many threads use, and no
 // order that a handler cannot put right).
@@ -30,10 +30,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <type_traits>
 
 #include "holdfast/core/assert.hpp"
+#include "holdfast/core/atomic.hpp"
 #include "holdfast/core/error.hpp"
 #include "holdfast/core/option_error.hpp"
 #include "holdfast/core/verdict.hpp"
@@ -59,7 +61,7 @@ constexpr option_error validate(const call_events_options& o) noexcept {
 template <class R>
 concept takes_events = requires(R& ring, const event& what) {
   { ring.publish(what) }
-  noexcept;
+  noexcept->std::convertible_to<bool>;
 };
 
 // The clock stamps events and measures cool-downs; the ring and the clock outlive this.
@@ -92,25 +94,25 @@ class call_events {
     const time_point now = clock_.now();
     const cool_down_claim claim = refusals_.try_claim(now, options_.every);
     if (!claim) return;
-    ring_.publish({.at = now,
-                   .object = options_.object,
-                   .type = event_type::call_refused,
-                   .code = static_cast<std::uint16_t>(why.code.value()),
-                   .a = why.retry_after.count(),
-                   .b = claim.held_back});
+    publish_counted(lost_refusals_, claim.held_back,
+                    {.at = now,
+                     .object = options_.object,
+                     .type = event_type::call_refused,
+                     .code = static_cast<std::uint16_t>(why.code.value()),
+                     .a = why.retry_after.count()});
   }
   void on_give_up(const guard&, const error& why) noexcept {
     const time_point now = clock_.now();
     const cool_down_claim claim = give_ups_.try_claim(now, options_.every);
     if (!claim) return;
-    ring_.publish({.at = now,
-                   .object = options_.object,
-                   .type = event_type::call_given_up,
-                   .from = static_cast<std::uint8_t>(why.kind),
-                   .to = static_cast<std::uint8_t>(std::min<std::uint16_t>(why.attempts, 255)),
-                   .code = static_cast<std::uint16_t>(why.stopped_by),
-                   .a = why.code.value(),
-                   .b = claim.held_back});
+    publish_counted(lost_give_ups_, claim.held_back,
+                    {.at = now,
+                     .object = options_.object,
+                     .type = event_type::call_given_up,
+                     .from = static_cast<std::uint8_t>(why.kind),
+                     .to = static_cast<std::uint8_t>(std::min<std::uint16_t>(why.attempts, 255)),
+                     .code = static_cast<std::uint16_t>(why.stopped_by),
+                     .a = why.code.value()});
   }
   void on_budget_exhausted(const guard&, const error& why, std::uint32_t held_back) noexcept {
     ring_.publish({.at = clock_.now(),
@@ -123,11 +125,20 @@ class call_events {
   }
 
  private:
+  // What a full ring drops is held back as well: itself, and those that it would have told of.
+  void publish_counted(atomic<std::uint64_t>& lost, std::uint64_t held_back, event what) noexcept {
+    held_back += lost.exchange(0, mo::relaxed);  // counter:
+    what.b = static_cast<decltype(what.b)>(held_back);
+    if (!ring_.publish(what)) lost.fetch_add(held_back + 1, mo::relaxed);  // counter:
+  }
+
   Ring& ring_;
   [[no_unique_address]] const Clock clock_;
   const call_events_options options_;
-  cool_down refusals_;  // written by calls that are refused
-  cool_down give_ups_;  // written by calls that end with an error
+  cool_down refusals_;                      // written by calls that are refused
+  cool_down give_ups_;                      // written by calls that end with an error
+  atomic<std::uint64_t> lost_refusals_{0};  // written by them, where the ring was full
+  atomic<std::uint64_t> lost_give_ups_{0};
 };
 
 // What a breaker_transition event tells of; of another event: none.

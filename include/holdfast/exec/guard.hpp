@@ -85,7 +85,8 @@ constexpr option_error validate(const guard& g) noexcept {
 // It may have two more. watch_step(): what that returns lives as long as one step of the machine runs, with its
 // policies and what the observer does in it, for those who trace or measure what a step costs.
 // on_budget_exhausted(const guard&, const error&, std::uint32_t held_back): the budget paid for no retry after this error, for
-// the first time in its cool-down; so many were told nothing since the last one (R5 of retry_budget).
+// the first time in its cool-down; so many were told nothing since the last one (R5 of retry_budget). Where guards share a
+// budget, all their observers have it, or none: whoever asks the budget uses the notice up.
 struct no_observer {
   static void on_attempt(const guard&, const attempt&, verdict, duration) noexcept {}    // an attempt has ended
   static void on_refusal(const guard&, const error&) noexcept {}                         // turned away before the call

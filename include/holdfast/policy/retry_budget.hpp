@@ -20,8 +20,9 @@
 // min_per_second * (b - a), where b - a is rounded up to a whole millisecond. A clock reading older than one already
 // seen earns nothing, and earns nothing twice.
 //
-// R5: of all takes that are denied within `notice_every` exactly one is told to give notice, and how many were not since
-// the last one (time/cool_down.hpp), so that an exhausted budget is one line in the log and not one for each call.
+// R5: of all takes that are denied within `notice_every` at most one is told to give notice, and the first that is denied after
+// that is; with it, how many were not since the last one (time/cool_down.hpp), so that an exhausted budget is one line in the
+// log and not one for each call.
 //
 // When to use: one budget per dependency, shared by all that call it; one layer of a call chain retries. Not a rate
 // limiter: first attempts are never refused.

@@ -3,7 +3,7 @@
 //
 //   operation               caller          progress               cost              allocates   when refused
 //   join                    any thread      lock-free              a look a place    never       an empty membership: all taken
-//   membership::leave, ~    its owner       wait-free, or as long  one CAS           never       -
+//   membership::leave, ~    its owner       lock-free, or as long  one CAS           never       -
 //                                           as its handler runs
 //   tell                    one at a time   lock-free, and as the  two CAS, a        never       -
 //                                           handlers               handler's time

@@ -54,14 +54,17 @@ class cool_down {
  public:
   static constexpr std::uint32_t most_counted = (std::uint32_t{1} << count_bits) - 1;
   static constexpr duration tick{std::int64_t{1} << tick_shift};
+  static constexpr duration longest = std::chrono::hours(24 * 365);
 
   constexpr cool_down() noexcept = default;
   cool_down(const cool_down&) = delete;
   cool_down& operator=(const cool_down&) = delete;
 
-  // The length is that of the cool-down that a granted claim begins; one that is under way keeps the length it began with.
+  // At most a year. The length is that of the cool-down that a granted claim begins; one that is under way keeps the length
+  // that it began with.
   cool_down_claim try_claim(time_point now, duration length) noexcept {
     HOLDFAST_ASSERT(length > duration::zero());
+    HOLDFAST_ASSERT(length <= longest);
     std::uint64_t seen = word_.load(mo::relaxed);  // own: the word publishes nothing but itself
     for (;;) {
       const bool cooling = seen != 0 && ahead(end_of(seen), floor_tick(now));
