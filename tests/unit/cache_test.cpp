@@ -297,3 +297,17 @@ TEST_CASE("cache options name what is wrong", "[cache]") {
   static_assert(validate(cache_options{.stale_for = -1ns}).field == "stale_for");
   static_assert(validate(cache_options{.stale_for = duration::max()}).field == "stale_for");
 }
+
+TEST_CASE("a value is erased unless it is younger than that", "[cache]") {
+  cache<std::uint64_t, std::uint64_t> kept({.capacity = 16, .fresh_for = 1s, .stale_for = 1min});
+  const time_point now{1000s};
+  CHECK(kept.put(1, 10, now) == cache_put::stored);
+  CHECK(kept.erase_until(1, now - 1ns) == cache_put::older);
+  CHECK(kept.get(1, now).state == cache_state::fresh);
+  CHECK(kept.erase_until(1, now) == cache_put::stored);
+  CHECK(kept.get(1, now).state == cache_state::miss);
+  CHECK(kept.erase_until(1, now) == cache_put::stored);  // nothing was there
+  CHECK(kept.put(2, 20, now) == cache_put::stored);
+  CHECK(kept.erase_until(1, now + 1h) == cache_put::stored);
+  CHECK(kept.get(2, now).state == cache_state::fresh);
+}

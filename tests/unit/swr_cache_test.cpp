@@ -295,8 +295,11 @@ TEST_CASE("what was kept before a flight does not stand for its failure (PostHog
 
 TEST_CASE("F3 a leader that runs out of its own time says nothing about the key (hmchangw/newchat #16)",
           "[swr_cache]") {
+  // As a pipeline ends when no time is left for another attempt: the callee's code, and what stopped it.
+  error no_time_left = make_error(http_error(503));
+  no_time_left.stopped_by = errc::deadline_infeasible;
   for (const error& why : {error(errc::cancelled), error(errc::deadline_exceeded), error(errc::deadline_infeasible),
-                           error(http_error(200), verdict::stale)}) {
+                           error(errc::bulkhead_timeout), no_time_left, error(http_error(200), verdict::stale)}) {
     numbers c(options);
     auto leader = c.ask(7, start);
     const auto follower = c.ask(7, start).other;
@@ -304,6 +307,16 @@ TEST_CASE("F3 a leader that runs out of its own time says nothing about the key 
     CHECK(c.landed(7, follower, start).state == swr_state::none);
     CHECK(c.ask(7, start).mine);  // the follower takes over at once
   }
+}
+
+TEST_CASE("an answer of no takes no value away that is younger than the call that brought it", "[swr_cache]") {
+  numbers c(options);
+  auto leader = c.ask(7, start);
+  REQUIRE(leader.mine);
+  // A write on the way, by a clock that is a little ahead of the leader's.
+  CHECK(c.put(7, 70, start + 3ms) == cache_put::stored);
+  static_cast<void>(c.fail(std::move(leader.mine), make_error(http_error(404)), start, start));
+  CHECK(c.look(7, start + 3ms).state == swr_state::fresh);
 }
 
 TEST_CASE("a leader that dies leaves its followers to one of them, not to all (flyingsquirrel0419/layercache #59)",

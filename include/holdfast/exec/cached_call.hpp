@@ -98,6 +98,8 @@ refreshed<Cache> fetch_and_share(Cache& cache, typename Cache::lead mine, const 
                                  const Clock& clock, Fetch& fetch) {
   const time_point begun = clock.now();
   outcome<typename Cache::value_type> result = fetch(context);
+  // What failed because this caller's time was over says nothing to those who have more.
+  if (!result.ok() && context.until.passed(clock.now())) return {std::move(result), swr_publish::not_shared};
   const swr_publish published = result.ok() ? cache.publish(std::move(mine), result.value(), begun)
                                             : cache.fail(std::move(mine), result.error(), begun, clock.now());
   return {std::move(result), published};
@@ -133,9 +135,8 @@ template <class Cache, clock_source Clock, class Fetch, class Wait>
       return {std::move(fetched.result), answered_by::fetch, clock.now() - now, {}, {}};
     }
     if (!asked.other) {
-      outcome<typename Cache::value_type> alone = fetch(context);
-      if (alone.ok()) static_cast<void>(cache.put(key, alone.value(), now));
-      return {std::move(alone), answered_by::fetch, clock.now() - now, {}, {}};
+      // Without a flight nothing says whether the key was forgotten meanwhile, so what is fetched is not kept.
+      return {fetch(context), answered_by::fetch, clock.now() - now, {}, {}};
     }
     const bool in_time = wait(asked.other, context.until);
     const auto landed = cache.landed(key, asked.other, clock.now());

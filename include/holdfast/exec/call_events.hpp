@@ -16,8 +16,8 @@
 //
 // Transitions are never held back: they are few, and each is made by one call. Refusals can be as many as calls, so one is
 // published and the next one, when `every` is over, says how many were not, those that a full ring dropped among them.
-// `generation` is the breaker's for transitions and 0 for the others. `to` holds at most 255 attempts. What breakers do by hand (isolate and the like) is published by whoever does
-// it: `publish(transition, now)`.
+// `generation` is the breaker's for transitions and 0 for the others. `to` holds at most 255 attempts. What breakers do by hand
+// (isolate and the like) is published by whoever does it: `publish(transition, now)`.
 //
 // One call_events belongs to one guard and is shared by all its calls, as their observer or by being called from theirs; it
 // outlives them. An event is published after what it tells of: event_ring says what that means for the order.

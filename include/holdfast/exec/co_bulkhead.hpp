@@ -33,7 +33,7 @@
 //
 // Method: the awaiter is the waiter. Who tells it may be quicker than the suspension: of the two the second one goes on.
 //
-// Proof: model/bulkhead_wait_model.cpp, unit/co_bulkhead_test.cpp, alloc/policy_alloc_test.cpp, stress/bulkhead_stress.cpp.
+// Proof: model/bulkhead_wait_model.cpp, unit/co_bulkhead_test.cpp, alloc/bulkhead_wait_alloc_test.cpp, stress/bulkhead_stress.cpp.
 #pragma once
 
 #include <coroutine>

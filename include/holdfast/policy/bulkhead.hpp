@@ -57,6 +57,7 @@
 // Proof: model/bulkhead_model.cpp (every execution of small cases, limits that change and deaths among them),
 // model/bulkhead_wait_model.cpp (the same for those who wait: grants against ends, marks against arrivals),
 // unit/bulkhead_test.cpp, unit/bulkhead_wait_test.cpp (B1-B6), stress/bulkhead_stress.cpp, alloc/policy_alloc_test.cpp,
+// alloc/bulkhead_wait_alloc_test.cpp,
 // linearizability/bulkhead_windows.cpp (without a queue, as one semaphore),
 // bench/bulkhead_bench.cpp.
 #pragma once
@@ -252,7 +253,7 @@ class alignas(cache_line_size) bulkhead {
   }
 
   void leave() noexcept {
-    // [H2] release, pairs with [H1] and [H4]: hands on what this holder did
+    // [H2] release, pairs with [H1], [H4] and [H5]: hands on what this holder did
     if (is_awaited(word_.fetch_sub(one_place, mo::release))) [[unlikely]]
       serve();
   }
@@ -283,8 +284,10 @@ class alignas(cache_line_size) bulkhead {
         if (word_.compare_exchange_weak(seen, seen & ~awaited, mo::relaxed, mo::relaxed)) return;
         continue;
       }
-      // own: if the word is as [H4] has seen it, nobody has come in since but the next in line, whose wait has ended then
-      if (!word_.compare_exchange_weak(seen, seen + one_place, mo::relaxed, mo::relaxed)) continue;
+      // [H5] acquire, pairs with [H2]: the word may be as [H4] saw it again, after others were served and have left. (Nobody has
+      // come in since but the next in line, whose wait has ended then.)
+      // hint: on failure all is looked at again
+      if (!word_.compare_exchange_weak(seen, seen + one_place, mo::acquire, mo::relaxed)) continue;
       // own: part of [H2]'s release sequence
       if (!line_.end(*next, wait_end::served)) word_.fetch_sub(one_place, mo::relaxed);
     }

@@ -5,6 +5,7 @@
 //   get           any thread   lock-free, bounded: see below   one line of tags, copy   never       miss
 //   put           any thread   never waits                     O(ways), copy            never       busy or older
 //   erase         any thread   lock-free, bounded              O(ways)                  never       false: was not there
+//   erase_until   any thread   never waits                     O(ways)                  never       busy or older
 //   construction  one thread   -                               O(capacity)              once        asserted
 //
 // In short: any thread | reads lock-free, a write never waits | at construction | a miss; `busy` for a second writer
@@ -212,17 +213,7 @@ class cache {
   cache_put put(const Key& key, const Value& value, time_point now) noexcept {
     const std::uint64_t tag = tag_of(key);
     set& in = set_of(tag);
-    std::uint64_t state = in.writer.load(mo::relaxed);  // hint: the exchange below decides
-    // [C3] acquire, pairs with [C4]: this writer sees what the last one did
-    // hint: on failure somebody else is at work
-    if ((state & locked) != 0 || !in.writer.compare_exchange_strong(state, state | locked, mo::acquire, mo::relaxed)) {
-      busy_.fetch_add(1, mo::relaxed);  // counter:
-      return cache_put::busy;
-    }
-    const cache_put result = write(in, tag, key, value, now.time_since_epoch().count());
-    // [C4] release, pairs with [C3]: hands the set on
-    in.writer.store(in.writer.load(mo::relaxed) & ~locked, mo::release);  // own: only the lock's holder writes it
-    return result;
+    return alone_in(in, [&] { return write(in, tag, key, value, now.time_since_epoch().count()); });
   }
 
   bool erase(const Key& key) noexcept {
@@ -249,6 +240,25 @@ class cache {
       if (in.writer.load(mo::relaxed) >> version_shift == version) break;
     }
     return erased;
+  }
+
+  // Of a value that was true at `last` or before; a younger one stays (`older`). `busy` as put.
+  cache_put erase_until(const Key& key, time_point last) noexcept {
+    const std::uint64_t tag = tag_of(key);
+    set& in = set_of(tag);
+    return alone_in(in, [&] {
+      cache_put result = cache_put::stored;
+      for (std::size_t way = 0; way < ways; ++way) {
+        // own: only the lock's holder sets tags and writes slots
+        if (in.tags[way].load(mo::relaxed) != tag || !holds(in.slots[way], key)) continue;
+        if (in.slots[way].stored_at.load(mo::relaxed) > last.time_since_epoch().count()) {  // own: as above
+          result = cache_put::older;
+        } else {
+          in.tags[way].store(0, mo::relaxed);  // own: taking a tag away publishes nothing
+        }
+      }
+      return result;
+    });
   }
 
   [[nodiscard]] std::size_t capacity() const noexcept { return set_count_ * (ways - 1); }
@@ -370,6 +380,22 @@ class cache {
     }
     // Overwritten again and again under our eyes: forgetting another key's value is allowed, keeping this one is not.
     return true;
+  }
+
+  // A step of one writer at a time.
+  template <class Step>
+  cache_put alone_in(set& in, Step step) noexcept {
+    std::uint64_t state = in.writer.load(mo::relaxed);  // hint: the exchange below decides
+    // [C3] acquire, pairs with [C4]: this writer sees what the last one did
+    // hint: on failure somebody else is at work
+    if ((state & locked) != 0 || !in.writer.compare_exchange_strong(state, state | locked, mo::acquire, mo::relaxed)) {
+      busy_.fetch_add(1, mo::relaxed);  // counter:
+      return cache_put::busy;
+    }
+    const cache_put result = step();
+    // [C4] release, pairs with [C3]: hands the set on
+    in.writer.store(in.writer.load(mo::relaxed) & ~locked, mo::release);  // own: only the lock's holder writes it
+    return result;
   }
 
   static void mark_used(set& in, std::size_t way) noexcept {

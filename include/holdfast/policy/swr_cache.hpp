@@ -199,10 +199,7 @@ class swr_cache {
   // The fetch that began at `true_at` has failed, now.
   swr_publish fail(lead&& mine, const error& why, time_point true_at, time_point now) noexcept {
     if (!mine.flight.leads()) return dropped(mine);
-    if (!is_shared(why)) {
-      static_cast<void>(mine.flight.end());
-      return swr_publish::not_shared;
-    }
+    if (!is_shared(why)) return mine.flight.end() ? swr_publish::not_shared : dropped(mine);
     const failure_record record{why, holds_until(why, now)};
     // Before the flight ends: who is to know of this failure knows of its time, too.
     const std::int64_t until = record.holds_until.time_since_epoch().count();
@@ -212,14 +209,11 @@ class swr_cache {
     }
     const cache_put stored = persist([&] { return failures_.put(mine.key, record, true_at); });
     if (!mine.flight.end()) {
-      failures_.erase(mine.key);
+      if (stored == cache_put::stored) failures_.erase(mine.key);
       return dropped(mine);
     }
     // Not looked at by whoever finds a fresh value; a younger one stays.
-    if (is_answer(why.kind)) {
-      const auto kept = values_.get(mine.key, now);
-      if (kept.state != cache_state::miss && now - kept.age <= true_at) values_.erase(mine.key);
-    }
+    if (is_answer(why.kind)) static_cast<void>(persist([&] { return values_.erase_until(mine.key, true_at); }));
     return stored == cache_put::busy ? swr_publish::not_shared : swr_publish::kept;
   }
 
@@ -246,7 +240,8 @@ class swr_cache {
   [[nodiscard]] static bool is_shared(const error& why) noexcept {
     return why.kind != verdict::cancelled && why.kind != verdict::stale &&
            why.code != make_error_code(errc::deadline_exceeded) &&
-           why.code != make_error_code(errc::deadline_infeasible);
+           why.code != make_error_code(errc::deadline_infeasible) &&
+           why.code != make_error_code(errc::bulkhead_timeout) && why.stopped_by != errc::deadline_infeasible;
   }
 
  private:

@@ -3,7 +3,8 @@
 //
 //   operation        caller           progress    cost                             allocates   when refused
 //   enter            who waits        lock-free   three exchanges; a look at       never       nothing: as many wait as may, or
-//                                                 each place, if few are free                  half as many more are to collect
+//                                                 each place, if few are free                  twice as many with those that have
+//                                                                                              ended and are to be collected
 //   sleep            who waits, a     blocking    a system call or more            never       -
 //                    thread
 //   collect          who waits        wait-free   a store and an exchange          never       -
@@ -17,7 +18,8 @@
 //
 //   L1 A wait ends once, by the exchange that ends it: served, late or cancelled. Who comes second learns that it did.
 //   L2 first() is the oldest of those that wait, or the newest: of two, one of whom had entered before the other began to, the
-//      second is served first only if the first one's wait has ended (newest first: the other way round).
+//      second is served first only if the first one's wait has ended (newest first: the other way round, of
+//      those that had entered before the look began).
 //   L3 At most `most` wait. One more is let in as soon as a wait has ended, though who waited has not taken notice of it yet.
 //   L4 Nobody waits for another thread's step: who is late or gives up leaves by itself, also while somebody picks it.
 //
