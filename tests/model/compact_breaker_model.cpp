@@ -322,6 +322,23 @@ struct compact_two_generations {
 };
 MODEL_SCENARIO("compact_breaker", compact_two_generations, {});
 
+// What lies in the ring for 2^18 buckets, in which its epoch has come around but not its place, is not counted again.
+struct compact_long_ago {
+  static constexpr unsigned threads = 2;
+  static constexpr std::uint64_t now = 11 + (std::uint64_t{1} << 18U);
+  compact_window window;
+  compact_long_ago() { window.count(11, 5, true, true); }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      window.count(now, 5, false, false);
+    } else {
+      MODEL_CHECK(window.counts(now, 5).failed == 0);
+    }
+  }
+  void after() { MODEL_CHECK((window.counts(now, 5) == compact_window::sums{1, 0, 0, 1})); }
+};
+MODEL_SCENARIO("compact_breaker", compact_long_ago, {});
+
 // A touch takes nothing away that is counted.
 struct compact_touched {
   static constexpr unsigned threads = 2;

@@ -23,8 +23,8 @@
 // and every slow call with every call before it, so the shares are never above ones that some order of the reports would
 // yield. It may miss results that are being counted.
 //
-// After 1.3 million buckets (38 days with a window of 10 s, nine hours with one of 100 ms), give or take 64, a bucket that
-// nothing was counted in since looks like a new one.
+// After 1.3 million buckets (38 days with a window of 10 s, nine hours with one of 100 ms), give or take 64, and not before, a
+// bucket that nothing was counted in since looks like a new one.
 //
 // When to use it: inside a breaker that is one of many. One that is called by many threads at once wants breaker_window,
 // in which they do not meet.
@@ -74,7 +74,8 @@ class compact_window {
     }
   }
 
-  // Leaves a trace that used_within finds, and counts nothing.
+  // Leaves a trace that used_within finds, and counts nothing. (None in the one epoch in 2^18 whose word, in one generation in
+  // 4,096, would be zero.)
   void touch(std::uint64_t epoch, std::uint16_t generation) noexcept {
     atomic<std::uint64_t>& bucket = ring_[epoch % buckets];
     std::uint64_t seen = bucket.load(mo::relaxed);  // hint: the exchange decides
@@ -99,7 +100,7 @@ class compact_window {
     sums s;
     for (std::uint32_t i = 0; i < buckets; ++i) {
       const std::uint64_t word = ring_[i].load(mo::relaxed);  // counter: ordered by [K2] as far as it matters
-      if (!same_generation(word, generation) || !in_window(word, epoch)) continue;
+      if (!same_generation(word, generation) || !in_window(word, epoch) || !in_place(word, epoch, i)) continue;
       s.ok += ok_of(word);
       s.timed += ok_of(word) + failed_of(word);
       // Of a bucket that began anew or was halved in between, what it says now.
@@ -112,9 +113,9 @@ class compact_window {
 
   // Was anything counted or touched for this generation in the last `within` buckets?
   [[nodiscard]] bool used_within(std::uint32_t within, std::uint64_t epoch, std::uint16_t generation) const noexcept {
-    for (const auto& bucket : ring_) {
-      const std::uint64_t word = bucket.load(mo::relaxed);  // hint: old as soon as it is known
-      if (!same_generation(word, generation)) continue;
+    for (std::uint32_t i = 0; i < buckets; ++i) {
+      const std::uint64_t word = ring_[i].load(mo::relaxed);  // hint: old as soon as it is known
+      if (!same_generation(word, generation) || !in_place(word, epoch, i)) continue;
       const std::int32_t old = age(word, epoch);
       if (old > -ahead && old < static_cast<std::int32_t>(within)) return true;
     }
@@ -143,8 +144,7 @@ class compact_window {
   static constexpr bool same_generation(std::uint64_t word, std::uint16_t generation) noexcept {
     return ((word >> generation_at ^ generation) & 0xFFFU) == 0;
   }
-  // How many buckets `word` lies before `epoch`; negative: after it. Modulo 2^18, and the ring has five places, so that
-  // the two agree on one age in 5 * 2^18.
+  // How many buckets `word` lies before `epoch`; negative: after it. Modulo 2^18: in_place() says whether that is its age.
   static constexpr std::int32_t age(std::uint64_t word, std::uint64_t epoch) noexcept {
     const auto behind = static_cast<std::uint32_t>(epoch) - static_cast<std::uint32_t>(word >> epoch_at);
     return static_cast<std::int32_t>(behind << 14U) >> 14U;
@@ -153,9 +153,16 @@ class compact_window {
     const std::int32_t old = age(word, epoch);
     return old > -ahead && old < static_cast<std::int32_t>(buckets);
   }
+  // Does the place `i` of the ring go with the age that `word` seems to have? If not, it is 2^18 buckets older, or two, three
+  // or four times as much; the fifth time looks young again. All zero is of no epoch.
+  static constexpr bool in_place(std::uint64_t word, std::uint64_t epoch, std::uint32_t i) noexcept {
+    return word != 0 && (epoch - static_cast<std::uint64_t>(std::int64_t{age(word, epoch)})) % buckets == i;
+  }
   // The bucket of `epoch` holds nothing that is to be kept for `generation` or a later one.
   static constexpr bool is_free(std::uint64_t seen, std::uint64_t epoch, std::uint16_t generation) noexcept {
     const std::int32_t old = age(seen, epoch);
+    // As in_place() for the place of `epoch` itself, in which all ages are multiples of five.
+    if (seen == 0 || old % static_cast<std::int32_t>(buckets) != 0) return true;
     if (same_generation(seen, generation)) return old > 0 || old <= -ahead;
     const bool later = (((seen >> generation_at) - generation) & 0xFFFU) < 0x800U && (seen & numbers) != 0;
     return !later || !in_window(seen, epoch);
