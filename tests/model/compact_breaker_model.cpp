@@ -322,6 +322,31 @@ struct compact_two_generations {
 };
 MODEL_SCENARIO("compact_breaker", compact_two_generations, {});
 
+// A result of a generation that is half around the circle from a bucket's is a newer one.
+struct compact_far_generations {
+  static constexpr unsigned threads = 2;
+  compact_window window;
+  compact_far_generations() { window.count(11, 5, true, false); }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      window.count(11, 3005, true, false);
+    } else {
+      window.touch(11, 3005);
+    }
+  }
+  void after() { MODEL_CHECK(window.counts(11, 3005).failed == 1); }
+};
+MODEL_SCENARIO("compact_breaker", compact_far_generations, {});
+
+// A touch that is late takes no trace of the next state away.
+struct compact_late_touch {
+  static constexpr unsigned threads = 2;
+  compact_window window;
+  void run(unsigned thread) { window.touch(11, thread == 0 ? last_generation : 2); }
+  void after() { MODEL_CHECK(window.used_within(4, 11, 2)); }
+};
+MODEL_SCENARIO("compact_breaker", compact_late_touch, {});
+
 // What lies in the ring for 2^18 buckets, in which its epoch has come around but not its place, is not counted again.
 struct compact_long_ago {
   static constexpr unsigned threads = 2;

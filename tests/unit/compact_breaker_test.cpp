@@ -432,6 +432,45 @@ TEST_CASE("compact: no count lands in a window or a generation that it does not 
   CHECK(window.counts(15, 8) == compact_window::sums{0, 2, 1, 2});
 }
 
+TEST_CASE("compact: a late touch does not take the trace of a later generation away", "[compact_breaker]") {
+  for (const int late : {1, 2, 64}) {
+    compact_window window;
+    const auto next = static_cast<std::uint16_t>(5 + late);
+    window.touch(100, next);
+    window.touch(100, 5);
+    CHECK(window.used_within(10, 100, next));
+    window.count(100, 5, true, false);
+    CHECK(window.counts(100, 5) == compact_window::sums{});
+    CHECK(window.used_within(10, 100, next));
+  }
+}
+
+TEST_CASE("compact: after thousands of quick openings within a window it still opens by the rule of shares",
+          "[compact_breaker]") {
+  const auto rules = with([](auto& o) {
+    o.min_calls = 20;
+    o.window = 1h;
+    o.probes = 1;
+    o.open_base = 100ms;
+    o.open_max = 100ms;
+  });
+  // All in one bucket: no place is used again in between.
+  for (const int probes : {10, 900, 1030, 1500, 1900}) {
+    held_compact breaker(rules);
+    time_point now{900s * 1000 + 20s};
+    open_it(breaker, now);
+    for (int i = 0; i < probes; ++i) {
+      now = open_until(breaker, now);
+      call(breaker, verdict::transient, now);
+    }
+    now = open_until(breaker, now);
+    REQUIRE(call(breaker, verdict::ok, now).transition.to == state::closed);
+    int failures = 1;
+    while (failures < 1000 && !call(breaker, verdict::transient, now).transition) ++failures;
+    CHECK(failures == 20);
+  }
+}
+
 TEST_CASE("compact: results of long ago are not counted again, however the epochs come around", "[compact_breaker]") {
   // The same epoch modulo 2^18 is another place in the ring four times out of five: an old word in the wrong place is old.
   for (std::uint64_t ago = std::uint64_t{1} << 18U; ago <= std::uint64_t{4} << 18U; ago += std::uint64_t{1} << 18U) {

@@ -26,6 +26,10 @@
 // After 1.3 million buckets (38 days with a window of 10 s, nine hours with one of 100 ms), give or take 64, and not before, a
 // bucket that nothing was counted in since looks like a new one.
 //
+// Generations are told apart modulo 4,096, and a late result is known by up to 64 of them: one that is later empties the bucket
+// that it comes to. If nothing is counted in a bucket for 4,032 to 4,095 generations within a window, nothing is then until it
+// has left the window; after 4,096, its results count again. (A breaker that opens for a second takes half an hour for so many.)
+//
 // When to use it: inside a breaker that is one of many. One that is called by many threads at once wants breaker_window,
 // in which they do not meet.
 //
@@ -133,6 +137,8 @@ class compact_window {
   static constexpr std::uint64_t numbers = (std::uint64_t{1} << generation_at) - 1;
   // An epoch that far ahead is one of a caller with a newer `now`; farther, it is a very old one.
   static constexpr std::int32_t ahead = 64;
+  // A result that is no more generations late than this takes nothing away.
+  static constexpr std::uint32_t generations_late = 64;
 
   static constexpr std::uint32_t ok_of(std::uint64_t w) noexcept { return w >> ok_at & most_ok; }
   static constexpr std::uint32_t failed_of(std::uint64_t w) noexcept { return w >> failed_at & most_bad; }
@@ -164,7 +170,9 @@ class compact_window {
     // As in_place() for the place of `epoch` itself, in which all ages are multiples of five.
     if (seen == 0 || old % static_cast<std::int32_t>(buckets) != 0) return true;
     if (same_generation(seen, generation)) return old > 0 || old <= -ahead;
-    const bool later = (((seen >> generation_at) - generation) & 0xFFFU) < 0x800U && (seen & numbers) != 0;
+    // A result is seldom many generations late. Were half of all generations later ones, 2,048 quick openings would leave
+    // behind buckets in which nothing is counted any more until they have left the window.
+    const bool later = (((seen >> generation_at) - generation) & 0xFFFU) <= generations_late;
     return !later || !in_window(seen, epoch);
   }
   static constexpr std::uint64_t one_more(std::uint64_t seen, std::uint64_t epoch, std::uint16_t generation,
