@@ -418,6 +418,26 @@ TEST_CASE("compact: beyond its limits a bucket's share is right to a thousandth,
   }
 }
 
+TEST_CASE(
+    "compact: shares are exact up to 4,095 calls in a quarter of the window, and above go by the latest few thousand",
+    "[compact_breaker]") {
+  // So many healthy calls in a quarter of the window, and then failures: how many open it by a share of a tenth?
+  const auto failures_after = [](std::uint32_t healthy, duration later) {
+    held_compact breaker(with([](auto& o) { o.failure_permille = 100; }));
+    for (std::uint32_t i = 0; i < healthy; ++i) call(breaker, verdict::ok, start);
+    std::uint32_t failures = 1;
+    while (!call(breaker, verdict::transient, start + later).transition) ++failures;
+    return failures;
+  };
+  for (const duration later : {0ms, 2600ms, 5200ms}) {
+    for (const std::uint32_t healthy : {90U, 1000U, 4095U}) CHECK(failures_after(healthy, later) == (healthy + 8) / 9);
+    // Of a hundred thousand between 2,048 and 4,095 are left to weigh against, where the window's share would be 11,112 failures.
+    const std::uint32_t failures = failures_after(100'000, later);
+    CHECK(failures >= 2048 / 9);
+    CHECK(failures <= 4095 / 9 + 1);
+  }
+}
+
 TEST_CASE("compact: no count lands in a window or a generation that it does not belong to", "[compact_breaker]") {
   compact_window window;
   window.count(10, 5, true, false);

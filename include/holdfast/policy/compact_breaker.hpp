@@ -19,7 +19,10 @@
 // on the same word. The options are not in the object: all breakers of a kind share one compact_breaker_rules, which is
 // handed to each call and outlives its permits. What differs:
 //   - The window has five buckets instead of sixteen: a result counts up to a quarter of the window longer than it.
-//   - At most 1,000 min_calls; validate() says so. What a bucket holds exactly, policy/compact_window.hpp says.
+//   - At most 1,000 min_calls; validate() says so.
+//   - Up to 4,095 calls (2,047 failed or slow ones) in a quarter of the window shares are exact. Above, they go by the latest few
+//     thousand calls (policy/compact_window.hpp): a burst of failures weighs more than its share of the window, and may open
+//     earlier than that share would. Use circuit_breaker there.
 //   - Failures in a row are forgotten when nothing was counted for `keep`, so that what nobody uses any more becomes as
 //     good as new.
 //   - It keeps no books: refusals, openings and late results are told to who meets them, and counted by whoever wants to.
@@ -30,8 +33,8 @@
 //   I6 While nothing is wrong, admission writes nothing and a success one word of the breaker's one line.
 //   I9 All zero is a new breaker, and at every instruction of every thread the object is one that the others can go on
 //      with: it may lie in memory that processes share, and one that is killed costs at most the probes that it had.
-// Exactness: failures in a row are counted exactly. A share never trips on counts that no order of the reports would give;
-// with T threads reporting at once it may trip up to T results later than one thread would.
+// Exactness: failures in a row are counted exactly. As long as shares are, none trips on counts that no order of the reports
+// would give; with T threads reporting at once it may trip up to T results later than one thread would.
 //
 // When to use it: one of very many breakers, each called now and then (policy/breaker_table.hpp finds it by a key). Threads
 // that report to the same one at once meet on its line: for a callee that all threads call, use circuit_breaker.

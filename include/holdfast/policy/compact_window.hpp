@@ -16,8 +16,9 @@
 //
 // A result counts for at least the window and at most a quarter of it longer. A bucket holds 4,095 successes and 2,047
 // failures or slow calls exactly. One more, and its numbers are halved: from then on its older results weigh half as much as
-// its newer ones, and a share of it is right to a thousandth, rounded towards health. `now` may differ between threads: a
-// result whose bucket is already that of a newer `now` counts there.
+// its newer ones. While the mix of results stays as it is, a share of the bucket is right to a thousandth, rounded towards
+// health; when it changes, the share goes by the latest few thousand results, and beside the other buckets this one weighs no
+// more than those. `now` may differ between threads: a result whose bucket is already that of a newer `now` counts there.
 //
 // What a sum is worth while threads count: every failure in it comes with every success that happened before that failure,
 // and every slow call with every call before it, so the shares are never above ones that some order of the reports would
