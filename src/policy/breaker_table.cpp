@@ -256,14 +256,34 @@ breaker_table::step breaker_table::release(breaker_key key, time_point now, brea
   }
 }
 
+// False: the place is not as it was seen.
+bool breaker_table::give_up(const sight& at) noexcept {
+  if (!swap(at, vacated(at.word, at.name, 0))) return false;
+  shared_.forgotten.fetch_add(1, mo::relaxed);  // counter:
+  return true;
+}
+
 bool breaker_table::forget(breaker_key key) noexcept {
   for (;;) {
     const sight at = find(key);
     if (at.slot == nullptr || at.is_pending()) return false;
-    if (!swap(at, vacated(at.word, at.name, 0))) continue;
-    shared_.forgotten.fetch_add(1, mo::relaxed);  // counter:
-    return true;
+    if (give_up(at)) return true;
   }
+}
+
+bool breaker_table::forget_entry(std::uint64_t id) noexcept {
+  if (id == 0) return false;  // nobody's
+  bool any = false;           // of two keys with one id, each in slots of its own, both go
+  for (compact_breaker& slot : slots_) {
+    for (;;) {
+      const sight at = read(slot, id);
+      if (tag_of(at.name) != id || !at.is_live()) break;
+      if (!give_up(at)) continue;
+      any = true;
+      break;
+    }
+  }
+  return any;
 }
 
 std::optional<compact_breaker_snapshot> breaker_table::look(breaker_key key, time_point now) const noexcept {

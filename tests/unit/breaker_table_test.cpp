@@ -324,6 +324,55 @@ TEST_CASE("places that were given up by hand are used again", "[breaker_table]")
   CHECK(t->totals().entries == 8);
 }
 
+TEST_CASE("T5: minted keys that fail hold a table for ever, until a visit gives them up by what it shows",
+          "[breaker_table]") {
+  held_table<64> t;
+  const auto kept = t.key(7);
+  t.call(kept, verdict::ok, start);
+  for (std::uint64_t k = 1000; k < 1400; ++k) {
+    for (int i = 0; i < 4; ++i) {
+      auto a = t->admit(t.key(k), start);
+      if (a) t->report(std::move(a.ticket), verdict::transient, start);
+    }
+  }
+  const auto overflowed = [&](std::uint64_t from, time_point now) {
+    int n = 0;
+    for (std::uint64_t k = from; k < from + 20; ++k) n += t->admit(t.key(k), now).overflowed ? 1 : 0;
+    return n;
+  };
+  const auto now = start + 24h * 365;
+  CHECK(t.call(kept, verdict::ok, now).dropped_stale == false);
+  CHECK(overflowed(2000, now) == 20);
+  std::uint64_t gone = 0;
+  t->visit(now, [&](const breaker_table::entry& e) {
+    if (e.breaker.state == state::open && t->forget_entry(e.id)) ++gone;
+  });
+  CHECK(gone == 63);
+  CHECK(t->totals().forgotten == gone);
+  CHECK(t->totals().entries == 1);
+  CHECK(t->look(kept, now)->window_ok == 1);
+  CHECK(overflowed(3000, now) == 0);
+}
+
+TEST_CASE("an entry is given up by its id, whatever its state, once", "[breaker_table]") {
+  held_table<64> t;
+  const auto key = t.key(1);
+  const auto id = breaker_table::id(key);
+  CHECK_FALSE(t->forget_entry(id));
+  auto late = t->admit(key, start);
+  t.call(t.key(2), verdict::ok, start);
+  CHECK(t->forget_entry(id));
+  CHECK_FALSE(t->forget_entry(id));
+  CHECK_FALSE(t->forget_entry(0));
+  CHECK_FALSE(t->look(key, start).has_value());
+  CHECK(t->report(std::move(late.ticket), verdict::transient, start).dropped_stale);
+  CHECK(t->look(t.key(2), start)->window_ok == 1);
+  t->isolate(key, start);
+  CHECK(t->forget_entry(id));
+  CHECK(t->admit(key, start));
+  CHECK(t->totals().forgotten == 2);
+}
+
 TEST_CASE("by hand: a key is isolated before it is ever called, released, and says so", "[breaker_table]") {
   held_table<64> t;
   const auto key = t->key("tenant-7");

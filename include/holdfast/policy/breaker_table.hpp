@@ -10,6 +10,7 @@
 //   isolate, force_close, metrics_only, release
 //                 anyone   lock-free   as admit, and one CAS                  never       not `placed`: no room for the key
 //   forget        anyone   lock-free   a look-up, one CAS                     never       false: the key is not there
+//   forget_entry  anyone   lock-free   a look at every slot, one CAS          never       false: no key of that id is there
 //   look          anyone   lock-free   a look-up, eleven loads                never       empty: the key is not there
 //   visit         anyone   lock-free   a look at every slot                   never       -
 //   totals        anyone   wait-free   seven loads                            never       -
@@ -25,23 +26,27 @@
 //      (A call that lasts longer than `keep` may meet that; so may one that is admitted in the very moment of the eviction.)
 //   T4 A look-up reads at most `bound` slots, whatever the keys are: who does not know the secret cannot make it longer, nor
 //      choose the keys that share a place.
-//   T5 A key for which there is no room among its slots shares one breaker with all others of the kind: its calls are still
-//      guarded, `overflowed` says so, and `tell` is true for one of them a cool_down. Nothing is refused for lack of room. (A
-//      call whose claim was disturbed 32 times goes by that breaker, too.)
+//   T5 A key for which there is no room among its slots shares one breaker with all others of the kind: its calls are guarded
+//      together with theirs, `overflowed` says so, and `tell` is true for one of them a cool_down. Nothing is refused for lack
+//      of room, but what fails for others of them may open that breaker. (A call whose claim was disturbed 32 times goes by it,
+//      too.)
 //   T6 Memory is what was handed in: 64 bytes a slot and 128 for the table.
 //   T7 A thread or process may die at any instruction: the others go on, and the slot that it was claiming is had by whoever
 //      asks for the same key, or half a second later for any.
-// A key that opened and is never asked for again keeps its place: that is what T2 says. forget() gives it up by hand, and
-// visit() finds the candidates.
+// A key that opened and is never asked for again keeps its place: that is what T2 says. forget() gives it up by hand; where the
+// key is not known, visit() finds the candidates and forget_entry() gives them up.
 //
 // Keys are told apart by 48 bits of their hash, and by the slots that they may have. Two given keys share a breaker with a
 // probability of at most 2^-48; of 100,000 keys in a table for as many some two do with 2^-27.
 //
 // How full it gets. A key may have one of 4 * 8 slots, and takes the first set of 8 with four to spare or else the emptiest.
-// With a tenth more slots than keys, 0.02 % of the keys find no room (unit/breaker_table_test.cpp has the figure).
+// With a tenth more slots than keys, 0.02 % of the keys find no room (unit/breaker_table_test.cpp has the figure). Keys that are
+// never asked for again count for `keep` if their breakers stay closed, and for ever if they opened: whoever mints keys whose
+// calls fail fills a table of any size, and from then on new keys are guarded as T5 says, until places are given up by hand.
 //
 // When to use it: a breaker a host, tenant, shard, URL: where the number of keys is not known, or not trusted. For callees that
-// are known by name, a circuit_breaker each. Keys that are minted by an attacker live `keep` long: size the table for those.
+// are known by name, a circuit_breaker each. Where keys may be minted by an attacker, size the table for those of a `keep`; and
+// when `tell` is true, visit() and forget_entry() what is open and not wanted.
 //
 // Memory: breaker_table_memory<slots>, or a breaker_table_shared and a span of compact_breaker that the caller has, zeroed, in
 // memory that processes may share (each with a table of its own over it, by the same options and secret). The table itself
@@ -191,6 +196,8 @@ class breaker_table {
   step release(breaker_key key, time_point now, breaker_state to = breaker_state::closed) noexcept;
   // Gives up the key's place whatever its state. Its permits come back stale; asked for again, it begins anew.
   bool forget(breaker_key key) noexcept;
+  // The same for an entry of visit(), whose key may not be known; from within the visit, too.
+  bool forget_entry(std::uint64_t id) noexcept;
 
   [[nodiscard]] std::optional<compact_breaker_snapshot> look(breaker_key key, time_point now) const noexcept;
   // f(entry) for every key that has a place. A key that moves meanwhile may be met twice, or missed.
@@ -258,6 +265,7 @@ class breaker_table {
   void touch(const sight& at, time_point now) noexcept;
   admission overflow_admit(time_point now) noexcept;
   step force(breaker_key key, breaker_state to, time_point now) noexcept;
+  bool give_up(const sight& at) noexcept;
   void count(const breaker_transition& made) noexcept;
 
   breaker_table_shared& shared_;
