@@ -589,6 +589,14 @@ TEST_CASE("compact: what does not fit is refused by its name", "[compact_breaker
   CHECK(wrong({.rules = {.window = 100ms}, .keep = 1601s}).field == "keep");
   CHECK(wrong({.rules = {.window = 1h}, .keep = 25h}).field == "keep");
   CHECK_FALSE(wrong({.rules = {.window = 100ms}, .keep = 1600s}));
+  // Without an overflow, which no constant expression may have.
+  constexpr auto window_of = [](duration window, duration keep) {
+    return validate(compact_breaker_options{.rules = {.window = window}, .keep = keep});
+  };
+  STATIC_REQUIRE(window_of(duration::max(), 1h).field == "window");
+  STATIC_REQUIRE(window_of(duration::max(), duration::max()).field == "window");
+  STATIC_REQUIRE(window_of(duration::min(), 1h).field == "window");
+  STATIC_REQUIRE(window_of(0ns, 1h).field == "window");
 }
 
 // ---- threads

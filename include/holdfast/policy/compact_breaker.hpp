@@ -46,6 +46,8 @@
 // stress/compact_breaker_stress.cpp, fault/shared_breaker_fault.cpp (I9), bench/circuit_breaker_bench.cpp.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -74,11 +76,13 @@ struct compact_breaker_options {
 static_assert(std::is_aggregate_v<compact_breaker_options>);
 
 constexpr option_error validate(const compact_breaker_options& o) noexcept {
+  // Of a window that is no valid one nothing overflows.
+  const std::int64_t window = std::clamp(o.rules.window, duration(0), duration(std::chrono::hours(1))).count();
   return first_of(validate(o.rules),
                   // A bucket that is full is halved: it must still hold enough to judge by.
                   at_most("rules.min_calls", o.rules.min_calls, 1000),
                   at_least("keep", o.keep.count(), o.rules.window.count()),
-                  at_most("keep", o.keep.count(), 16'000 * o.rules.window.count()),
+                  at_most("keep", o.keep.count(), 16'000 * window),
                   at_most("keep", o.keep.count(), duration(std::chrono::hours(24)).count()));
 }
 static_assert(!validate(compact_breaker_options{}));
@@ -88,12 +92,11 @@ class compact_breaker_rules : public breaker_rules {
  public:
   // Asserts that the options are valid.
   constexpr explicit compact_breaker_rules(const compact_breaker_options& o) noexcept
-      : breaker_rules(o.rules),
+      : breaker_rules(checked(o).rules),
         epochs_(o.rules.window, compact_window::buckets - 1),
         keep_(o.keep),
         keep_buckets_(static_cast<std::uint32_t>(
             (4 * o.keep.count() + o.rules.window.count() - 1) / o.rules.window.count() + 1)) {
-    HOLDFAST_ASSERT(!validate(o));
     static_assert(4 * 16'000 + 2 < compact_window::farthest);
   }
 
@@ -107,6 +110,12 @@ class compact_breaker_rules : public breaker_rules {
   }
 
  private:
+  // Before anything is divided by what may be zero.
+  static constexpr const compact_breaker_options& checked(const compact_breaker_options& o) noexcept {
+    HOLDFAST_ASSERT(!validate(o));
+    return o;
+  }
+
   epochs epochs_;
   duration keep_;
   std::uint32_t keep_buckets_;

@@ -10,15 +10,17 @@
 
 #include <cstdint>
 
+#include "holdfast/core/assert.hpp"
 #include "holdfast/time/clock.hpp"
 
 namespace holdfast {
 
 class epochs {
  public:
-  // Of at least a nanosecond.
+  // Of at least a nanosecond; asserted before it is divided by.
   constexpr explicit epochs(duration length) noexcept
-      : per_nanosecond_(~std::uint64_t{0} / static_cast<std::uint64_t>(length.count())) {}
+      : per_nanosecond_((HOLDFAST_ASSERT(length > duration::zero()),
+                         ~std::uint64_t{0} / static_cast<std::uint64_t>(length.count()))) {}
   // So many to a window, rounded up to a nanosecond.
   constexpr epochs(duration window, std::uint32_t parts) noexcept
       : epochs(duration((window.count() + (parts - 1)) / parts)) {}
