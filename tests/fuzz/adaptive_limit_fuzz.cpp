@@ -148,7 +148,8 @@ void windows(input& in, const typename A::options& o) {
 
 void algorithms(input& in) {
   const auto some = [&](unsigned bytes) { return static_cast<std::uint32_t>(in.number(bytes) >> in.below(8 * bytes)); };
-  limit_bounds bounds{.initial = some(4), .smallest = some(4), .largest = some(4)};
+  const auto bound = [&] { return some(4) % (largest_limit + 2); };  // the first that is too large is to be refused
+  limit_bounds bounds{.initial = bound(), .smallest = bound(), .largest = bound()};
   if (bounds.smallest > bounds.largest) std::swap(bounds.smallest, bounds.largest);
   if (in.byte() % 8 != 0) bounds.initial = std::clamp(bounds.initial, bounds.smallest, bounds.largest);
   const auto permille = static_cast<std::uint16_t>(in.below(2'000));

@@ -749,6 +749,17 @@ TEST_CASE("a room whose limit somebody else set is set right by the next attempt
   CHECK(room.limit() == 30);
 }
 
+TEST_CASE("the largest limit that an algorithm may have is one that a room takes", "[call]") {
+  bench_of_test t;
+  bulkhead room({.limit = 64});
+  adaptive_limit_by<aimd> limit({}, {.bounds = {.initial = largest_limit, .largest = largest_limit}});
+  const guard protects{.room = &room, .limit = &limit};
+  t.answers = {7, 7};
+  CHECK(run(protects, {}, t.clock, t.op(), t.wait()).ok());
+  CHECK(room.limit() == largest_bulkhead);
+  CHECK(run(protects, {}, t.clock, t.op(), t.wait()).ok());
+}
+
 TEST_CASE("only a first attempt pays into the budget, not a call that is an outer layer's repetition", "[call]") {
   retry_budget budget({.ratio_permille = 1000, .min_per_second = 0, .burst = 10});
   const auto balance_after = [&](bool is_retry) {

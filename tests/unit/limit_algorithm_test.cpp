@@ -76,7 +76,7 @@ std::uint32_t after(A& algorithm, const limit_window& w, int windows) {
 
 TEST_CASE("A4 no window, however odd, drives a limit out of its bounds", "[limit_algorithm]") {
   for (const limit_bounds bounds :
-       {limit_bounds{}, wide, limit_bounds{1, 1, 1}, limit_bounds{1, 1, 1'000'000'000}, limit_bounds{7, 7, 80}}) {
+       {limit_bounds{}, wide, limit_bounds{1, 1, 1}, limit_bounds{1, 1, largest_limit}, limit_bounds{7, 7, 80}}) {
     CAPTURE(bounds.smallest, bounds.largest);
     keeps_to_its_bounds<aimd>({.bounds = bounds}, 0);
     keeps_to_its_bounds<gradient2>({.bounds = bounds}, 0);
@@ -340,7 +340,8 @@ TEST_CASE("options of limits are validated", "[limit_algorithm]") {
   static_assert(!validate(aimd_options{}) && !validate(vegas_options{}) && !validate(gradient2_options{}));
   CHECK(validate(limit_bounds{.smallest = 0}).field == "smallest");
   CHECK(validate(limit_bounds{.initial = 5, .smallest = 6, .largest = 5}).field == "largest");
-  CHECK(validate(limit_bounds{.largest = 1'000'000'001}).limit == 1'000'000'000);
+  CHECK(validate(limit_bounds{.largest = largest_limit + 1}).limit == largest_limit);
+  CHECK(!validate(limit_bounds{.largest = largest_limit}));
   CHECK(validate(limit_bounds{.initial = 19}).field == "initial");
   CHECK(validate(limit_bounds{.initial = 201}).relation == "at most");
   CHECK(validate(aimd_options{.timeout = 0s}).field == "timeout");

@@ -26,6 +26,8 @@
 
 namespace holdfast {
 
+static_assert(largest_limit == largest_bulkhead, "a room takes every limit that an algorithm may find");
+
 // What a call inherits from its caller.
 struct call_context {
   deadline until{};

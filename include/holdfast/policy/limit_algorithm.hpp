@@ -81,6 +81,9 @@ concept limit_algorithm = requires(A algorithm, const A& same, const limit_windo
   noexcept->std::same_as<std::uint32_t>;
 };
 
+// What the largest bulkhead takes, whose limit it becomes (exec/guard.hpp holds the two together).
+inline constexpr std::uint32_t largest_limit = (std::uint32_t{1} << 21U) - 1;
+
 struct limit_bounds {
   std::uint32_t initial = 20;
   std::uint32_t smallest = 20;
@@ -94,7 +97,7 @@ static_assert(std::is_aggregate_v<limit_bounds>);
 
 constexpr option_error validate(const limit_bounds& o) noexcept {
   return first_of(at_least("smallest", o.smallest, 1), at_least("largest", o.largest, o.smallest),
-                  at_most("largest", o.largest, 1'000'000'000), at_least("initial", o.initial, o.smallest),
+                  at_most("largest", o.largest, largest_limit), at_least("initial", o.initial, o.smallest),
                   at_most("initial", o.initial, o.largest));
 }
 
