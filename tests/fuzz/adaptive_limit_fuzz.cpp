@@ -81,7 +81,8 @@ void calls(input& in) {
         const adaptive_limit::ticket call = under_way[which];
         under_way.erase(under_way.begin() + static_cast<std::ptrdiff_t>(which));
         const auto kind = static_cast<verdict>(in.byte() % 8);
-        const bool nothing = kind == verdict::cancelled || kind == verdict::rejected || kind == verdict::stale;
+        const bool nothing = kind == verdict::transient || kind == verdict::cancelled || kind == verdict::rejected ||
+                             kind == verdict::stale;
         const bool drop = kind == verdict::throttled || kind == verdict::timeout;
         const bool counts = !nothing && call.epoch == epoch;
         if (!nothing && call.epoch != epoch) ++stale;

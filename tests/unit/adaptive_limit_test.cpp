@@ -90,7 +90,7 @@ TEST_CASE("a window ends with the first call after its time, and the algorithm i
   fixture f;
   CHECK(f.limit.limit() == 20);
   CHECK_FALSE(f.calls(10, 10ms, start, verdict::ok, 3).closed);
-  CHECK_FALSE(f.calls(8, 100ms, start + 500ms, verdict::transient, 7).closed);
+  CHECK_FALSE(f.calls(8, 100ms, start + 500ms, verdict::permanent, 7).closed);
   CHECK_FALSE(f.calls(1, 1ms, start + 999ms, verdict::permanent).closed);
   const auto last = f.calls(1, 200ms, start + 1s);
   CHECK(last.closed);
@@ -124,21 +124,76 @@ TEST_CASE("a window begins empty, whatever was in the one before", "[adaptive_li
 }
 
 TEST_CASE("what counts as a sample, as a drop and as nothing", "[adaptive_limit]") {
-  fixture f({.window = 1s, .min_results = 6});
+  fixture f({.window = 1s, .min_results = 5});
   for (const verdict kind : {verdict::ok, verdict::transient, verdict::permanent, verdict::throttled, verdict::timeout,
                              verdict::cancelled, verdict::rejected, verdict::stale}) {
-    const bool nothing = kind == verdict::cancelled || kind == verdict::rejected || kind == verdict::stale;
+    const bool nothing =
+        kind == verdict::transient || kind == verdict::cancelled || kind == verdict::rejected || kind == verdict::stale;
     CAPTURE(name_of(kind));
     CHECK(f.calls(1, 10ms, start, kind, 5).counted == !nothing);
   }
   f.calls(5, 10ms, start, verdict::cancelled, 100);
   CHECK(f.calls(1, 10ms, start + 1s).closed);
   REQUIRE(f.windows.size() == 1);
-  CHECK(f.windows[0].samples == 4);
+  CHECK(f.windows[0].samples == 3);
   CHECK(f.windows[0].drops == 2);
   CHECK(f.windows[0].in_flight_max == 5);
   CHECK(f.limit.snapshot().drops == 2);
   CHECK(f.limit.snapshot().stale == 0);
+}
+
+namespace {
+// A callee that answers in 20 ms, is down for a while, refusing in 0.3 ms, and answers again.
+template <class Algorithm>
+void is_down(const typename Algorithm::options& how, int seconds) {
+  adaptive_limit_by<Algorithm> limit({}, how);
+  time_point now = start;
+  const auto second = [&](duration took, verdict kind) {
+    for (int i = 0; i < 500; ++i) {
+      const time_point ends = now + i * 1'900us;
+      (void)limit.end(limit.begin(ends - took, limit.limit()), kind, ends);
+    }
+    now += 1s;
+  };
+  for (int i = 0; i < 300; ++i) second(20ms, verdict::ok);
+  const std::uint32_t before = limit.limit();
+  const std::uint64_t windows = limit.snapshot().windows;
+  for (int i = 0; i < seconds; ++i) second(300us, verdict::transient);
+  CHECK(limit.limit() == before);
+  CHECK(limit.snapshot().windows <= windows + 1);  // the one that was open
+  for (int i = 0; i < 30; ++i) {
+    second(20ms, verdict::ok);
+    if (limit.limit() < before) FAIL("the outage is held against the callee");
+  }
+}
+}  // namespace
+
+TEST_CASE("seconds of quick refusals move no limit, then or afterwards (a callee that is down is not a fast one)",
+          "[adaptive_limit]") {
+  const int seconds = GENERATE(2, 60);
+  is_down<aimd>({.bounds = roomy}, seconds);
+  is_down<vegas>({.bounds = roomy, .probe_every = 0}, seconds);
+  is_down<gradient>({.bounds = roomy, .probe_every = 0}, seconds);
+  is_down<gradient2>({.bounds = roomy}, seconds);
+}
+
+TEST_CASE("a callee that sheds load as throttled is found its limit", "[adaptive_limit]") {
+  // It takes sixty at once and sheds the others in a millisecond.
+  adaptive_limit_by<aimd> limit({}, {.bounds = {.initial = 150, .smallest = 5, .largest = 200}});
+  time_point now = start;
+  std::uint32_t highest = 0;
+  for (int w = 0; w < 200; ++w) {
+    const std::uint32_t allowed = limit.limit();
+    for (std::uint32_t i = 0; i < 10 * allowed; ++i) {
+      const time_point ends = now + i * 400us;
+      const bool shed = i % allowed >= 60;
+      (void)limit.end(limit.begin(ends - (shed ? 1ms : 20ms), allowed), shed ? verdict::throttled : verdict::ok, ends);
+    }
+    now += 1s;
+    if (w >= 100) highest = std::max(highest, limit.limit());
+  }
+  CHECK(highest >= 55);
+  CHECK(highest <= 63);
 }
 
 TEST_CASE("too few results go on for another window, and are not lost", "[adaptive_limit]") {

@@ -17,9 +17,15 @@
 // so that a bulkhead that has another one is set right by the next call that ends, whichever thread was late.
 //
 //   verdict                          counts as
-//   ok, permanent, transient         a sample: how long the callee took to answer
+//   ok, permanent                    a sample: how long the callee took to answer
 //   throttled, timeout               a drop
+//   transient                        nothing: how long a failure took says nothing of the room that there is
 //   cancelled, rejected, stale       nothing, and a ticket that is never ended is nothing as well
+//
+// A refused connection takes 0.3 ms. Were that a sample, a callee that is down would be the fastest there ever was: the limit
+// would climb, and the latency of its recovery be held against it (Netflix's limits ignore such calls, too). So a callee
+// that sheds load, with a quick 503 for instance, has to be classified as `throttled`, not as transient: else nothing
+// tells the limit that it is too high.
 //
 //   A1 A call that began in an older epoch than the one in which it ends is not counted (Envoy #11579): it ran under other
 //      conditions. Epochs begin where the limit is cut at once (a probe of vegas, a cut of aimd), and not with windows: else
@@ -99,7 +105,7 @@ class adaptive_limit {
 
   struct answer {
     std::uint32_t limit = 0;  // as of now
-    bool counted = false;     // as a sample or a drop; else the verdict is of no use, or the call began too long ago
+    bool counted = false;     // as a sample or a drop; else the verdict says nothing, or the call began too long ago
     bool closed = false;      // this call ended a window
   };
 
@@ -148,7 +154,7 @@ class adaptive_limit {
   }
   static constexpr std::uint32_t window_of(std::uint64_t turn) noexcept { return static_cast<std::uint32_t>(turn); }
   static constexpr bool is_judged(verdict kind) noexcept {
-    return kind != verdict::cancelled && kind != verdict::rejected && kind != verdict::stale;
+    return kind == verdict::ok || kind == verdict::permanent || kind == verdict::throttled || kind == verdict::timeout;
   }
 
   [[gnu::always_inline]] bool count(const ticket& call, verdict kind, time_point now) noexcept {
