@@ -196,6 +196,43 @@ TEST_CASE("gradient measures anew after five windows at the floor (Envoy 10647),
   CHECK(after(often, busy(10ms), 1) == 1'000);
 }
 
+TEST_CASE("gradient measures anew however small the smallest limit is (half of four and its root are four)",
+          "[limit_algorithm]") {
+  const std::uint32_t smallest = GENERATE(1U, 2U, 3U, 4U, 5U, 20U);
+  const duration slow = GENERATE(duration(2100us), duration(50ms));
+  gradient g({.bounds = {.initial = 30, .smallest = smallest, .largest = 1'000}, .probe_every = 1'000'000});
+  g.on_window(idle(1ms));
+  std::uint32_t windows = 0;
+  while (!g.on_window(busy(slow)).probe) REQUIRE(++windows < 30);
+  CHECK(windows >= 5);
+  g.on_window(busy(slow));
+  CHECK(g.baseline() == slow);
+}
+
+TEST_CASE("drops are no reason to measure anew: they say nothing of what a call takes without a queue",
+          "[limit_algorithm]") {
+  // Two of a hundred at the latency that is usual, and windows of nothing else.
+  const limit_window drops = GENERATE(busy(10ms, 20), only_drops);
+  vegas v({.bounds = {.initial = 100, .smallest = 20, .largest = 200}, .probe_every = 1'000'000});
+  gradient g({.bounds = {.initial = 100, .smallest = 20, .largest = 200}, .probe_every = 1'000'000});
+  v.on_window(busy(10ms));
+  g.on_window(busy(10ms));
+  for (int i = 0; i < 300; ++i) {
+    REQUIRE_FALSE(v.on_window(drops).probe);
+    REQUIRE_FALSE(g.on_window(drops).probe);
+  }
+  CHECK(v.limit() == 20);
+  // But where what was answered took too long as well, there is one.
+  limit_window slow = drops;
+  slow.p50 = 50ms;
+  slow.samples = 100;
+  slow.drops = 100;
+  std::uint32_t windows = 0;
+  while (!v.on_window(slow).probe) REQUIRE(++windows < 100);
+  windows = 0;
+  while (!g.on_window(slow).probe) REQUIRE(++windows < 100);
+}
+
 TEST_CASE("gradient2 goes by the numbers of its source", "[limit_algorithm]") {
   gradient2 g({.bounds = {.initial = 100, .smallest = 20, .largest = 200}});
   // As usual: four more, of which a fifth is taken at once.

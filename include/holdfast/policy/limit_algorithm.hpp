@@ -247,8 +247,10 @@ class vegas {
   constexpr bool change(const limit_window& w) noexcept {
     const std::uint32_t unit = log10_of(limit_);
     const bool drops = w.drops_above(o_.tolerated_drops_permille);
-    if (!drops && (w.samples == 0 || !w.uses(limit_))) return false;
-    const std::uint64_t queue = drops ? limit_ : queue_at(w.p50);
+    const bool used = w.samples != 0 && w.uses(limit_);
+    if (!drops && !used) return false;
+    // By latency alone: drops say nothing of the baseline.
+    const std::uint64_t queue = used ? queue_at(w.p50) : 0;
     const bool crowded = limit_ <= std::max(o_.bounds.smallest, most_digits) && 2 * queue > limit_;
     if (drops || queue > most_digits * unit) {
       limit_ = o_.bounds.clamp(limit_ - std::min(limit_, unit));
@@ -315,21 +317,27 @@ class gradient {
   }
 
  private:
-  // Whether the smallest limit was still too high.
+  // In thousandths.
+  static constexpr std::uint64_t least_slope = 500;
+  static constexpr std::uint64_t most_slope = 2000;
+  // Half of a limit and its root: no latency brings it below four, and one a little shorter not below five.
+  static constexpr std::uint32_t lowest_by_latency = 5;
+
+  // Whether the lowest limit there is was still too high by latency: drops say nothing of the baseline.
   constexpr bool change(const limit_window& w) noexcept {
     if (w.samples + w.drops == 0 || !w.uses(limit_)) return false;
-    const bool was_smallest = limit_ == o_.bounds.smallest;
-    limit_ = o_.bounds.clamp(std::uint64_t{limit_} * slope(w) / 1000 + root_of(limit_));
-    return was_smallest && limit_ == o_.bounds.smallest;
+    const std::uint32_t floor = std::max(o_.bounds.smallest, lowest_by_latency);
+    const bool was_low = limit_ <= floor;
+    const std::uint64_t slope = w.samples == 0 ? least_slope : slope_at(w.p50);
+    const std::uint64_t left = std::max(slope * w.samples / (w.samples + w.drops), least_slope);
+    limit_ = o_.bounds.clamp(limit_ * left / 1000 + root_of(limit_));
+    return was_low && limit_ <= floor && w.samples != 0 && slope < 1000;
   }
-  // In thousandths, of 500 to 2000; less where calls were dropped.
-  [[nodiscard]] constexpr std::uint64_t slope(const limit_window& w) const noexcept {
-    if (w.samples == 0) return 500;
+  [[nodiscard]] constexpr std::uint64_t slope_at(duration rtt) const noexcept {
     __extension__ using wide = unsigned __int128;
     const auto longest = static_cast<wide>(baseline().count()) * (1000U + o_.noise_permille);
-    const auto by_latency =
-        std::clamp<wide>(longest / static_cast<wide>(std::max(w.p50, duration(1)).count()), 500, 2000);
-    return std::max<std::uint64_t>(static_cast<std::uint64_t>(by_latency) * w.samples / (w.samples + w.drops), 500);
+    const auto now = static_cast<wide>(std::max(rtt, duration(1)).count());
+    return static_cast<std::uint64_t>(std::clamp<wide>(longest / now, least_slope, most_slope));
   }
   // Rounded down.
   static constexpr std::uint32_t root_of(std::uint32_t n) noexcept {
