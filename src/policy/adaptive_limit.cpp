@@ -9,11 +9,10 @@ adaptive_limit::adaptive_limit(const adaptive_limit_options& options, std::uint3
   HOLDFAST_ASSERT(!validate(options));
 }
 
-// Windows come in order but for their wrap, which costs the highest of one window: 2^32 of them.
 void adaptive_limit::raise_highest(std::uint64_t mine) noexcept {
   std::uint64_t seen = highest_.load(mo::relaxed);  // hint: the exchange decides
   // counter: publishes nothing but itself
-  while (seen < mine && !highest_.compare_exchange_weak(seen, mine, mo::relaxed, mo::relaxed)) {
+  while (is_above(mine, seen) && !highest_.compare_exchange_weak(seen, mine, mo::relaxed, mo::relaxed)) {
   }
 }
 

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "holdfast/policy/adaptive_limit.hpp"
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <csignal>
 #include <cstdint>
 #include <vector>
 
+#include "holdfast/core/assert.hpp"
 #include "holdfast/core/random.hpp"
 
 #include "support/catch.hpp"
@@ -280,6 +286,23 @@ TEST_CASE("a probe ends as soon as it has enough results, and after a window at 
   CHECK_FALSE(f.calls(10, 10ms, start + 2900ms).closed);
 }
 
+TEST_CASE("the most in flight is found beyond the wrap of windows as well", "[adaptive_limit]") {
+  struct opened : adaptive_limit {
+    using adaptive_limit::is_above;
+  };
+  const auto of = [](std::uint64_t window, std::uint64_t in_flight) { return window << 32U | in_flight; };
+  constexpr std::uint64_t last = 0xFFFF'FFFFU;
+  for (const std::uint64_t w : {std::uint64_t{0}, std::uint64_t{7}, std::uint64_t{0x7FFF'FFFF}, last}) {
+    CAPTURE(w);
+    const std::uint64_t next = (w + 1) & last;
+    CHECK(opened::is_above(of(w, 2), of(w, 1)));
+    CHECK_FALSE(opened::is_above(of(w, 1), of(w, 1)));
+    CHECK_FALSE(opened::is_above(of(w, 1), of(w, 2)));
+    CHECK(opened::is_above(of(next, 1), of(w, last)));
+    CHECK_FALSE(opened::is_above(of(w, last), of(next, 1)));
+  }
+}
+
 TEST_CASE("a snapshot says what there is to say", "[adaptive_limit]") {
   fixture f;
   const auto first = f.limit.snapshot();
@@ -443,6 +466,24 @@ TEST_CASE("the same calls give the same limits", "[adaptive_limit]") {
   };
   CHECK(once() == once());
 }
+
+#if HOLDFAST_ASSERTIONS
+TEST_CASE("a ticket of which no call is under way is a programmer's error", "[adaptive_limit]") {
+  fixture f;
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    std::signal(SIGABRT, SIG_DFL);
+    const rlimit no_core{};
+    ::setrlimit(RLIMIT_CORE, &no_core);
+    (void)f.limit.begin(start, 0);
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK((WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT));
+}
+#endif
 
 TEST_CASE("options of an adaptive limit are validated", "[adaptive_limit]") {
   static_assert(!validate(adaptive_limit_options{}));

@@ -60,16 +60,25 @@ TEST_CASE("buckets of every shape join without a gap, and are as wide as they sa
 TEST_CASE("an epoch is as long as it should be, and says how much of it is left", "[latency_sketch]") {
   const duration length = GENERATE(1ns, 7ns, 10ms, 1s, 3600s);
   const epochs e(length);
+  // Longer than asked for by so much at the most, and by the nanosecond that rounding takes.
+  __extension__ using wide = unsigned __int128;
+  const auto asked = static_cast<wide>(length.count());
+  const std::int64_t longest =
+      length.count() + 1 + static_cast<std::int64_t>(asked * asked / ((wide{1} << 64U) - asked));
+  CHECK(longest - length.count() <= (length < 4s ? 1 : 710'000));
   splitmix64 bits(5);
   for (int i = 0; i < 10'000; ++i) {
     const time_point now{duration(static_cast<std::int64_t>(bits() >> 8U))};
     const auto left = static_cast<std::int64_t>(e.left(now));
     CAPTURE(now.time_since_epoch().count(), left);
     REQUIRE(left >= 1);
-    // Longer than asked for by one part in 2^32 at the most, and by the nanosecond that rounding takes.
-    REQUIRE(left <= length.count() + 1 + (length.count() >> 32));
+    REQUIRE(left <= longest);
     REQUIRE(e.of(now + duration(left)) == e.of(now) + 1);
     REQUIRE(e.of(now + duration(left - 1)) == e.of(now));
+    // At its start all of it is left.
+    const auto all = static_cast<std::int64_t>(e.left(now + duration(left)));
+    REQUIRE(all >= length.count());
+    REQUIRE(all <= longest);
   }
 }
 
@@ -96,9 +105,13 @@ TEST_CASE("a word counts for its window and for the one before, and is empty for
   CHECK(later.in(w + 3) == 1);
   CHECK(later.in(w + 2) == 0);
   CHECK(last_two(later, w + 3) == 1);
-  // A word so far ahead is a very old one.
-  CHECK(next.one_more(w - 5000).in(w - 5000) == 1);
-  CHECK(last_two(next, w - 5000) == 0);
+  // A word that is 63 ahead is one of a newer clock, and one farther ahead a very old one.
+  CHECK(next.one_more(w + 1 - 63).bits() == next.bits());
+  CHECK(last_two(next, w + 1 - 63) == 4);
+  for (const std::uint32_t far : {64U, 65U, 4'000U, 5'000U, (1U << 24U) - 64U}) {
+    CHECK(next.one_more(w + 1 - far).in(w + 1 - far) == 1);
+    CHECK(last_two(next, w + 1 - far) == 0);
+  }
 }
 
 TEST_CASE("a word that is full stays full, in either half", "[latency_sketch]") {
@@ -187,6 +200,21 @@ TEST_CASE("L2 a clock that goes back makes the windows longer, and never blind",
   CHECK(sketch.recent(start + 10s).count() == 2);
   sketch.record(1ms, start - 59min + 1s);  // an hour back is another time
   CHECK(sketch.recent(start - 59min + 1s).count() >= 1);
+}
+
+TEST_CASE("L2 latencies of nearly 2^24 windows ago come back for 65 windows and no more", "[latency_sketch]") {
+  latency_sketch sketch({.window = 10ms});  // in which that is 46 hours
+  for (int i = 0; i < 100; ++i) sketch.record(1ms, start + 5ms);
+  const auto found = [&](std::int64_t windows) { return sketch.recent(start + 5ms + windows * 10ms).count(); };
+  constexpr std::int64_t all = std::int64_t{1} << 24U;
+  CHECK(found(all - 2'000) == 0);
+  CHECK(found(all - 64) == 0);
+  CHECK(found(all - 63) == 100);
+  CHECK(found(all + 1) == 100);
+  CHECK(found(all + 2) == 0);
+  // Two hours before, they are in nobody's way.
+  for (int i = 0; i < 10; ++i) sketch.record(1ms, start + 5ms + (all - 4'000) * 10ms);
+  CHECK(found(all - 4'000) == 10);
 }
 
 TEST_CASE("L3 threads with places of their own and those that share one lose nothing", "[latency_sketch]") {

@@ -122,6 +122,22 @@ TEST_CASE("aimd gives way by a tenth to drops and to calls that are too slow, el
   CHECK_FALSE(a.on_window(busy(1ms)).new_epoch);
 }
 
+TEST_CASE("aimd takes no call for too slow that is in time, though percentiles are rounded up", "[limit_algorithm]") {
+  latency_counts counts;
+  for (const duration took : {duration(1), duration(1ms), duration(4850ms), duration(4990ms), duration(5s)}) {
+    counts = {};
+    counts.counts[latency_counts::bucket_of(took)] = 1'000;
+    limit_window w = busy(took);
+    w.p90 = counts.percentile(900);
+    CAPTURE(took.count(), w.p90.count());
+    CHECK(w.p90 == latency_counts::rounded_up(took));
+    aimd a({.bounds = wide, .timeout = took});
+    CHECK(a.on_window(w).limit == 101);
+    w.p90 += 1ns;
+    CHECK(a.on_window(w).limit == 90);
+  }
+}
+
 TEST_CASE("vegas keeps the queue between three and six times the number of digits", "[limit_algorithm]") {
   // At 100 the unit is 2: below a queue of 2 twelve more, below 6 two more, above 12 two less.
   const auto one_window = [](duration latency) {
@@ -382,6 +398,8 @@ TEST_CASE("options of limits are validated", "[limit_algorithm]") {
   CHECK(validate(limit_bounds{.initial = 19}).field == "initial");
   CHECK(validate(limit_bounds{.initial = 201}).relation == "at most");
   CHECK(validate(aimd_options{.timeout = 0s}).field == "timeout");
+  CHECK(validate(aimd_options{.timeout = latency_counts::longest + 1ns}).relation == "at most");
+  CHECK(!validate(aimd_options{.timeout = latency_counts::longest}));
   CHECK(validate(aimd_options{.keep_permille = 1'000}).field == "keep_permille");
   CHECK(validate(aimd_options{.keep_permille = 99}).limit == 100);
   CHECK(validate(aimd_options{.tolerated_drops_permille = 1'000}).field == "tolerated_drops_permille");

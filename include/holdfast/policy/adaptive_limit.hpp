@@ -36,8 +36,9 @@
 //   A4 The limit is within the algorithm's bounds at every moment, but for a probe's.
 //
 // A window in which fewer than `min_results` calls were counted goes on for another: so few say nothing. A probe ends as soon
-// as there are as many, and after one window at the latest, so that it takes nobody's calls for long. While no calls end, the
-// limit stays as it is. Calls that end while a window is read, which takes microseconds, may count in neither.
+// as there are as many, and else with the first call that ends after one window, so that it takes nobody's calls for long. Only
+// calls that end move anything: while none does, the limit stays as it is, that of a probe as well. Calls that end while a
+// window is read, which takes microseconds, may count in neither.
 //
 // When to use: in front of a callee whose capacity is not known or changes. Where it is known, a bulkhead with that limit says
 // more. Not for how many per second: rate_limiter.
@@ -114,6 +115,7 @@ class adaptive_limit {
 
   // `in_flight`: calls that are under way, this one included, so at least one; a bulkhead's in_flight() after it let the call in.
   [[nodiscard]] ticket begin(time_point now, std::uint32_t in_flight) const noexcept {
+    HOLDFAST_ASSERT(in_flight >= 1);
     return {now, epoch_of(turn_.load(mo::relaxed)), in_flight};  // hint: an older epoch costs the sample, no more
   }
   answer end(const ticket& call, verdict kind, time_point now) noexcept {
@@ -131,6 +133,11 @@ class adaptive_limit {
   using step_function = limit_step (*)(adaptive_limit&, const limit_window&) noexcept;
   adaptive_limit(const adaptive_limit_options& options, std::uint32_t initial, step_function step) noexcept;
   ~adaptive_limit() = default;
+
+  // Of two pairs of a window and how many were in flight: first by the window, whose number wraps, then by how many.
+  static constexpr bool is_above(std::uint64_t mine, std::uint64_t seen) noexcept {
+    return static_cast<std::int64_t>(mine - seen) > 0;
+  }
 
  private:
   // The counters of a window: the latencies of samples, and the drops.
@@ -166,7 +173,7 @@ class adaptive_limit {
     const bool drop = kind == verdict::throttled || kind == verdict::timeout;
     counts_.add(drop ? drops : latency_counts::bucket_of(now - call.begun), window_of(turn));
     const std::uint64_t mine = std::uint64_t{window_of(turn)} << 32U | call.in_flight;
-    if (highest_.load(mo::relaxed) < mine) raise_highest(mine);  // hint: the exchange decides
+    if (is_above(mine, highest_.load(mo::relaxed))) raise_highest(mine);  // hint: the exchange decides
     return true;
   }
   void raise_highest(std::uint64_t mine) noexcept;

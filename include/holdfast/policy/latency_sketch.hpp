@@ -14,7 +14,10 @@
 //      68 s. Longer calls count as 68 s; a duration below zero as zero.
 //   L2 What was recorded counts for one to two windows, and then no more, though nothing clears it. A reading of the clock
 //      that is older than what was recorded finds that as well: a clock that goes back makes it longer, never blind.
-//   L3 What many threads record is there, all of it, once they are done (up to 2^20 - 1 a window, bucket and thread).
+//      The exception: a bucket that nothing came to for 2^24 windows may show its old counts for 65 of them
+//      (policy/window_counts.hpp).
+//   L3 What many threads record is there, all of it, once they are done (up to 2^20 - 1 a window, bucket and place: sixteen
+//      threads have one each, all others share one).
 //
 // When to use: the delay of a hedge from the latencies that its own dependency has; windows of an adaptive limit. To be asked
 // seldom beside how often it is told. For people's eyes, over all time: telemetry/histogram.hpp.
@@ -68,6 +71,9 @@ struct latency_counts {
     for (const auto n : counts) all += n;
     return all;
   }
+  // The longest that counts as a call that took so long does: what a percentile says of it.
+  static constexpr duration rounded_up(duration took) noexcept { return end_of(bucket_of(took)); }
+
   // What a share of `permille` thousandths does not exceed: 500 is the median. Zero if there is nothing.
   [[nodiscard]] constexpr duration percentile(std::uint32_t permille) const noexcept {
     HOLDFAST_ASSERT(permille <= 1000);
@@ -75,7 +81,7 @@ struct latency_counts {
     std::uint64_t passed = 0;
     for (std::size_t i = 0; i < counts.size(); ++i) {
       passed += counts[i];
-      if (passed >= rank) return duration(static_cast<std::int64_t>((buckets::upper_bound(i) + 1) << unit_bits) - 1);
+      if (passed >= rank) return end_of(i);
     }
     return duration::zero();
   }
@@ -88,6 +94,11 @@ struct latency_counts {
   }
 
   std::array<std::uint64_t, buckets::count> counts{};
+
+ private:
+  static constexpr duration end_of(std::size_t bucket) noexcept {
+    return duration(static_cast<std::int64_t>((buckets::upper_bound(bucket) + 1) << unit_bits) - 1);
+  }
 };
 
 class latency_sketch {

@@ -45,6 +45,7 @@
 #include "holdfast/core/assert.hpp"
 #include "holdfast/core/option_error.hpp"
 #include "holdfast/core/random.hpp"
+#include "holdfast/policy/latency_sketch.hpp"
 #include "holdfast/time/clock.hpp"
 
 namespace holdfast {
@@ -105,14 +106,15 @@ constexpr option_error validate(const limit_bounds& o) noexcept {
 
 struct aimd_options {
   limit_bounds bounds{};
-  duration timeout = std::chrono::seconds(5);  // a window in which a tenth of the calls takes longer is one of overload
-  std::uint16_t keep_permille = 900;           // of the limit, then
+  duration timeout = std::chrono::seconds(5);   // where a tenth takes longer there is overload; up to 68 s
+  std::uint16_t keep_permille = 900;            // of the limit, then
   std::uint16_t tolerated_drops_permille = 10;  // of a window's calls
 };
 static_assert(std::is_aggregate_v<aimd_options>);
 
 constexpr option_error validate(const aimd_options& o) noexcept {
   return first_of(validate(o.bounds), at_least("timeout", o.timeout.count(), 1),
+                  at_most("timeout", o.timeout.count(), latency_counts::longest.count()),
                   at_least("keep_permille", o.keep_permille, 100), at_most("keep_permille", o.keep_permille, 999),
                   at_most("tolerated_drops_permille", o.tolerated_drops_permille, 999));
 }
@@ -122,6 +124,8 @@ class aimd {
   using options = aimd_options;
   constexpr explicit aimd(const options& o) noexcept : o_(o), limit_(o.bounds.initial) {
     HOLDFAST_ASSERT(!validate(o));
+    o_.timeout =
+        latency_counts::rounded_up(o.timeout);  // as a percentile is, else a call that is in time may be too slow
   }
 
   [[nodiscard]] constexpr std::uint32_t limit() const noexcept { return limit_; }

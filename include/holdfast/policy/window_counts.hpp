@@ -13,9 +13,9 @@
 // the window before is added there, one for an older window is dropped.
 //
 // A reader finds what was counted before it, and of what is counted meanwhile any part. A word holds 2^20 - 1 counts of a
-// thread and stays there. Windows are numbered modulo 2^24: a counter that nothing came to for that many windows (194 days of
-// seconds) shows its old counts for two of them. A window that is up to 4096 ahead is taken for one of a caller with a newer
-// clock; a word that is farther ahead, for a very old one.
+// thread and stays there. A word whose window is up to 63 ahead is taken for one of a caller with a newer clock, a word that is
+// farther ahead for a very old one. Windows are numbered modulo 2^24, 194 days of seconds: a counter that was last used 2^24 -
+// 63 to 2^24 + 1 windows ago shows its old counts, and for nearly as long takes no new ones.
 //
 // When to use it: not by itself, but under policy/latency_sketch.hpp and policy/adaptive_limit.hpp. A breaker has
 // policy/breaker_window.hpp, whose window slides in finer steps and whose sums keep an order.
@@ -73,7 +73,7 @@ class window_word {
   }
 
  private:
-  static constexpr std::int32_t ahead = 4096;
+  static constexpr std::int32_t ahead = 64;
 
   constexpr window_word(std::uint32_t window, std::uint64_t current, std::uint64_t before) noexcept
       : bits_(std::uint64_t{window} << 40U | current << 20U | before) {}
