@@ -30,7 +30,7 @@ bool compact_breaker::try_admit(const compact_breaker_rules& rules, breaker_word
   if (step.refusal == errc{}) {
     out.ticket = permit(this, &rules, step.next);
   } else {
-    out.refusal = {step.refusal, step.retry_after};
+    out.refusal = {step.refusal, step.retry_after, step.next};
   }
   return true;
 }

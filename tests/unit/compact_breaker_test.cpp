@@ -108,6 +108,8 @@ TEST_CASE("compact: enough failures open it, and the refusal says why and when t
   CHECK_FALSE(refused);
   CHECK(refused.refusal.retry_after >= 800ms);
   CHECK(refused.refusal.retry_after <= 800ms + tick);
+  CHECK(refused.refusal.seen.state() == state::open);
+  CHECK(refused.refusal.seen.generation() == 1);
   const error as_error = refused.refusal;
   CHECK(as_error.code == errc::breaker_open);
   CHECK(as_error.kind == verdict::rejected);
@@ -565,7 +567,9 @@ TEST_CASE("compact: by hand: isolated, forced closed, metrics only, and back", "
   held_compact breaker(plain_rules);
   CHECK(breaker.isolate(start).to == state::forced_open);
   CHECK_FALSE(breaker.isolate(start));
-  CHECK(breaker.admit(start + 1h).refusal.code == errc::breaker_isolated);
+  const auto isolated = breaker.admit(start + 1h).refusal;
+  CHECK(isolated.code == errc::breaker_isolated);
+  CHECK(isolated.seen.state() == state::forced_open);
   CHECK(breaker.force_close(start).to == state::forced_closed);
   for (int i = 0; i < 10; ++i) CHECK_FALSE(call(breaker, verdict::transient, start).transition);
   CHECK(breaker.metrics_only(start).to == state::metrics_only);
@@ -573,6 +577,11 @@ TEST_CASE("compact: by hand: isolated, forced closed, metrics only, and back", "
   CHECK(breaker.snapshot(start).window_failed == 10);
   CHECK(breaker.release(start, state::half_open).to == state::half_open);
   CHECK(take(breaker, start).is_probe());
+  const std::array<permit, 3> probes{take(breaker, start), take(breaker, start), take(breaker, start)};
+  const auto full = breaker.admit(start).refusal;
+  CHECK(full.code == errc::probe_quota);
+  CHECK(full.seen.state() == state::half_open);
+  CHECK(full.seen.issued() == 3);
   CHECK_FALSE(breaker.release(start));
 }
 

@@ -29,7 +29,7 @@ struct breaker_transition {
 struct breaker_refusal {
   errc code{};              // breaker_open, breaker_isolated or probe_quota; errc{}: not refused
   duration retry_after{0};  // open: until the circuit lets probes through; probe_quota: at most so long; isolated: 0
-  breaker_word seen{};      // the state that refused, for circuit_breaker::explain
+  breaker_word seen{};      // the state that refused; circuit_breaker::explain goes by it
 
   operator error() const noexcept { return {code, retry_after}; }  // NOLINT(google-explicit-constructor)
 };

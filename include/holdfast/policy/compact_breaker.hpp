@@ -200,7 +200,7 @@ class alignas(cache_line_size) compact_breaker {
       return {.ticket = permit(this, &rules, word)};
     if (word.state() == breaker_state::open &&
         breaker_tick::ahead(word.tick(), breaker_tick::of(now), rules.open_longest()))
-      return {.refusal = {errc::breaker_open, breaker_tick::until(word.tick(), now)}};
+      return {.refusal = {errc::breaker_open, breaker_tick::until(word.tick(), now), word}};
     return admit_slowly(rules, word, now);
   }
 

@@ -108,7 +108,7 @@ class compact_window {
       if (!same_generation(word, generation) || !in_window(word, epoch) || !in_place(word, epoch, i)) continue;
       s.ok += ok_of(word);
       s.timed += ok_of(word) + failed_of(word);
-      // Of a bucket that began anew or was halved in between, what it says now.
+      // Of a bucket that began anew in between, no failure; of one that was halved, no more than it has now.
       if (!same_header(first[i], word)) continue;
       s.failed += std::min(failed_of(first[i]), failed_of(word));
       s.slow += std::min(slow_of(first[i]), slow_of(word));
