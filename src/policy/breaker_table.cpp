@@ -25,7 +25,7 @@ breaker_table::breaker_table(breaker_table_shared& shared, std::span<compact_bre
       sets_(slots.size() / std::max<std::size_t>(set_size_, 1)),
       ways_(std::min(ways, sets_)),
       rules_(options.breaker),
-      cool_down_(options.cool_down.count()),
+      cool_down_(options.cool_down),
       secret_(options.secret == siphash_key{} ? siphash_key{shared_random(), shared_random()} : options.secret) {
   HOLDFAST_ASSERT(!validate(options));
   HOLDFAST_ASSERT(!slots.empty());
@@ -224,12 +224,8 @@ breaker_table::admission breaker_table::overflow_admit(time_point now) noexcept 
   shared_.overflowed.fetch_add(1, mo::relaxed);  // counter:
   compact_breaker::admission made = shared_.overflow.admit(rules_, now);
   if (made.transition) count(made.transition);
-  const std::int64_t ns = now.time_since_epoch().count();
-  std::int64_t due = shared_.tell_at.load(mo::relaxed);  // hint: the exchange decides
-  // counter: whoever moves it tells
-  const bool tell =
-      ns >= due && shared_.tell_at.compare_exchange_strong(due, ns + cool_down_, mo::relaxed, mo::relaxed);
-  return {std::move(made.ticket), made.refusal, made.transition, true, tell};
+  const cool_down_claim tell = shared_.told.try_claim(now, cool_down_);
+  return {std::move(made.ticket), made.refusal, made.transition, true, tell.granted, tell.held_back};
 }
 
 breaker_table::step breaker_table::force(breaker_key key, breaker_state to, time_point now) noexcept {

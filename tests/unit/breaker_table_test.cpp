@@ -280,13 +280,16 @@ TEST_CASE("T5: without room calls are guarded by a shared breaker, and told of o
   auto now = start;
   t.open(t.key(1), now);
   int told = 0;
+  std::uint32_t held_back = 0;
   for (int i = 0; i < 100; ++i, now += 1s) {
     const auto a = t->admit(t.key(2 + static_cast<std::uint64_t>(i)), now);
     CHECK(a);
     CHECK(a.overflowed);
     told += a.tell ? 1 : 0;
+    held_back += a.held_back;
   }
   CHECK(told == 2);  // in 100 s, at most once in 60
+  CHECK(held_back == 60);
   CHECK(t->totals().overflowed == 100);
   for (int i = 0; i < 4; ++i) t.call(t.key(500), verdict::transient, now);
   CHECK(t->overflow(now).state == state::open);
@@ -424,7 +427,7 @@ TEST_CASE("two tables over the same slots are one", "[breaker_table]") {
 TEST_CASE("wrong options of a table are named", "[breaker_table]") {
   CHECK_FALSE(validate(usual));
   auto o = usual;
-  o.cool_down = -1ns;
+  o.cool_down = 0ns;
   CHECK(validate(o).field == "cool_down");
   o = usual;
   o.cool_down = 25h;

@@ -27,9 +27,9 @@
 //   T4 A look-up reads at most `bound` slots, whatever the keys are: who does not know the secret cannot make it longer, nor
 //      choose the keys that share a place.
 //   T5 A key for which there is no room among its slots shares one breaker with all others of the kind: its calls are guarded
-//      together with theirs, `overflowed` says so, and `tell` is true for one of them a cool_down. Nothing is refused for lack
-//      of room, but what fails for others of them may open that breaker. (A call whose claim was disturbed 32 times goes by it,
-//      too.)
+//      together with theirs, `overflowed` says so, and `tell` is true for one of them a cool_down (E1 to E3 of
+//      time/cool_down.hpp). Nothing is refused for lack of room, but what fails for others of them may open that breaker. (A
+//      call whose claim was disturbed 32 times goes by it, too.)
 //   T6 Memory is what was handed in: 64 bytes a slot and 128 for the table.
 //   T7 A thread or process may die at any instruction: the others go on, and the slot that it was claiming is had by whoever
 //      asks for the same key, or half a second later for any.
@@ -79,6 +79,7 @@
 #include "holdfast/policy/breaker_answer.hpp"
 #include "holdfast/policy/compact_breaker.hpp"
 #include "holdfast/time/clock.hpp"
+#include "holdfast/time/cool_down.hpp"
 
 namespace holdfast {
 
@@ -92,7 +93,7 @@ struct breaker_table_options {
 static_assert(std::is_aggregate_v<breaker_table_options>);
 
 constexpr option_error validate(const breaker_table_options& o) noexcept {
-  return first_of(validate(o.breaker), at_least("cool_down", o.cool_down.count(), 0),
+  return first_of(validate(o.breaker), at_least("cool_down", o.cool_down.count(), 1),
                   at_most("cool_down", o.cool_down.count(), duration(std::chrono::hours(24)).count()));
 }
 static_assert(!validate(breaker_table_options{}));
@@ -122,7 +123,7 @@ struct alignas(cache_line_size) breaker_table_shared {
   atomic<std::uint64_t> overflowed;
   atomic<std::uint64_t> opens;
   atomic<std::uint64_t> closes;
-  atomic<std::int64_t> tell_at;  // when the next overflow is told of
+  cool_down told;  // of an overflow
 };
 static_assert(sizeof(breaker_table_shared) == 128);
 static_assert(std::is_standard_layout_v<breaker_table_shared>);
@@ -146,8 +147,9 @@ class breaker_table {
     permit ticket{};
     breaker_refusal refusal{};
     breaker_transition transition{};
-    bool overflowed = false;  // by the breaker that all keys without room share
-    bool tell = false;        // the first such in a cool_down: the moment to log it
+    bool overflowed = false;      // by the breaker that all keys without room share
+    bool tell = false;            // the first such in a cool_down: the moment to log it
+    std::uint32_t held_back = 0;  // tell: how many such have been since the last one that was told of
 
     [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(ticket); }
   };
@@ -274,7 +276,7 @@ class breaker_table {
   std::size_t sets_;
   std::size_t ways_;
   compact_breaker_rules rules_;
-  std::int64_t cool_down_;
+  duration cool_down_;
   siphash_key secret_;
 };
 
