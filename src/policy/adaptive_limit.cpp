@@ -39,7 +39,10 @@ bool adaptive_limit::try_close(std::int64_t due, time_point now) noexcept {
   const std::uint64_t turn = turn_.load(mo::relaxed);  // own: written below alone
   const limit_window seen = read(window_of(turn));
   const bool enough = seen.samples + seen.drops >= min_results_;
-  const bool over = due != not_begun && (enough || (probe_until != 0 && ns >= probe_until));
+  // A probe of slow calls goes on until it can measure anything.
+  const bool probed = probe_until != 0 && ns >= probe_until &&
+                      (seen.samples >= least_probed || ns >= probe_until + (most_probe_windows - 1) * window_.count());
+  const bool over = due != not_begun && (enough || probed);
   bool probing = probe_until != 0;
   if (over) {
     const limit_step next = step_(*this, seen);

@@ -46,7 +46,7 @@ void expect_percentile(duration said, const std::vector<std::int64_t>& sorted, s
 
 void calls(input& in) {
   const adaptive_limit_options o{.window = std::chrono::milliseconds(10 + in.below(100)),
-                                 .min_results = 1 + static_cast<std::uint32_t>(in.below(8))};
+                                 .min_results = 1 + static_cast<std::uint32_t>(in.below(16))};
   expect(!validate(o), "these options are good");
   std::vector<limit_window> windows;
   limit_step next{.limit = 10};
@@ -90,8 +90,9 @@ void calls(input& in) {
         if (counts && !drop)
           open.latencies.push_back(std::max<std::int64_t>(0, now - call.begun.time_since_epoch().count()));
         if (counts) open.highest = std::max<std::uint64_t>(open.highest, call.in_flight);
-        const bool over =
-            begun && now >= due && (open.results() >= o.min_results || (probe_until != 0 && now >= probe_until));
+        const bool probed = probe_until != 0 && now >= probe_until &&
+                            (open.latencies.size() >= 10 || now >= probe_until + 15 * o.window.count());
+        const bool over = begun && now >= due && (open.results() >= o.min_results || probed);
         const std::size_t before = windows.size();
         const auto said = mine.end(call, kind, time_point(duration(now)));
         expect(said.counted == counts, "a call of this epoch that says something is counted, and no other");

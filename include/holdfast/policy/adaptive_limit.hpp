@@ -32,11 +32,12 @@
 //      calls longer than a window would never be seen.
 //   A2 The smallest limit and the limit of a probe are two numbers.
 //   A3 After a latency that was ten times as high for a minute, a limit that is used comes back to 90 % of what it was, within
-//      the windows that policy/limit_algorithm.hpp names for each algorithm.
+//      the windows that policy/limit_algorithm.hpp names for each algorithm. For calls well shorter than a window.
 //   A4 The limit is within the algorithm's bounds at every moment, but for a probe's.
 //
 // A window in which fewer than `min_results` calls were counted goes on for another: so few say nothing. A probe ends as soon
-// as there are as many, and else with the first call that ends after one window, so that it takes nobody's calls for long. Only
+// as there are as many, or after one window if ten were answered, and after sixteen windows at the latest, with the next call
+// that ends, so that it takes nobody's calls for long and yet measures a callee whose calls are longer than a window. Only
 // calls that end move anything: while none does, the limit stays as it is, that of a probe as well. Calls that end while a
 // window is read, which takes microseconds, may count in neither.
 //
@@ -143,6 +144,7 @@ class adaptive_limit {
   // The counters of a window: the latencies of samples, and the drops.
   static constexpr std::size_t drops = latency_counts::buckets::count;
   using counters = window_counts<drops + 1>;
+  static constexpr std::int64_t most_probe_windows = 16;
   static constexpr std::int64_t being_closed = std::numeric_limits<std::int64_t>::max();
   static constexpr std::int64_t not_begun = std::numeric_limits<std::int64_t>::min();
 
