@@ -396,6 +396,21 @@ TEST_CASE("A3 gradient2 comes back from a minute of tenfold latency, eight tenth
   CHECK(r.windows <= (54 - static_cast<int>(r.lowest)) * 5 / 4 + 3);
 }
 
+TEST_CASE("A3 with calls of a tenth of a window aimd and gradient2 take three windows more at the most",
+          "[adaptive_limit]") {
+  const callee_options service{
+      .work_ms = 100, .calls_a_second = GENERATE(320.0, 380.0), .timeout_ms = 5'000, .seed = GENERATE(1U, 2U)};
+  const recovery a = recover<aimd>({.bounds = busy, .timeout = 1s}, service);
+  const recovery g = recover<gradient2>({.bounds = busy}, service);
+  CAPTURE(service.calls_a_second, service.seed, a.lowest, a.windows, g.lowest, g.windows);
+  CHECK(a.before == 60);
+  CHECK(a.lowest < 15);
+  CHECK(a.windows <= 54 - static_cast<int>(a.lowest) + 6);
+  CHECK(g.before == 60);
+  CHECK(g.lowest < 15);
+  CHECK(g.windows <= (54 - static_cast<int>(g.lowest)) * 5 / 4 + 6);
+}
+
 TEST_CASE("A3 vegas lives with a latency that stays ten times as high, after it has measured it", "[adaptive_limit]") {
   adaptive_limit_by<vegas> limit({}, {.bounds = roomy, .probe_every = 1'000'000});
   simulated_callee callee({.calls_a_second = 2'200, .timeout_ms = 10'000}, limit);

@@ -23,7 +23,8 @@
 //   A2 The smallest limit and the limit of a probe are two numbers, and a probe never raises the limit (Envoy #46532).
 //   A3 After a latency that was ten times as high for a minute, a limit that is used is 90 % of what it was within the windows
 //      above, to which it adds three at the most for what waits in the callee's queue by then. For calls well shorter than a
-//      window.
+//      window: of a fiftieth. Of a tenth, aimd and gradient2 take three windows more at the most, vegas and gradient may
+//      take several times as many.
 //   A4 The limit is never below `smallest` or above `largest`, but in a probe, which may be below.
 //
 // No limit grows of which less than half was in flight. Where latencies are compared it is medians with medians: a shortest
