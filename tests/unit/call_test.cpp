@@ -1057,7 +1057,6 @@ TEST_CASE("a breaker for the whole call hears one result of it: the last attempt
   bench_of_test t;
   circuit_breaker breaker({.consecutive_failures = 2, .slow_call = 1ms, .min_calls = 100});
   const guard protects{.breaker = &breaker, .retry = three_times, .breaker_for = policy_scope::whole_call};
-  const call_context repeatable{.safety = idempotency::idempotent};
   t.answers = {reset, reset, 7, reset, reset, reset};
   CHECK(run(protects, repeatable, t.clock, t.op(), t.wait()).ok());
   CHECK(breaker.snapshot(t.clock.now()).window_ok == 1);
