@@ -173,8 +173,9 @@ TEST_CASE("a handler's cancellation slot ends its call, and only that one; total
 TEST_CASE("a call of a token that is cancelled in its wait ends at once", "[asio_pipeline]") {
   asio::io_context io;
   retry_budget budget({.ratio_permille = 0, .min_per_second = 0, .burst = 10});
-  const pipeline pipe("x", with::retry({.max_attempts = 3, .backoff = {.kind = backoff_kind::constant, .base = 1h, .cap = 1h}},
-                                       budget, with::idempotent));
+  const pipeline pipe(
+      "x", with::retry({.max_attempts = 3, .backoff = {.kind = backoff_kind::constant, .base = 1h, .cap = 1h}}, budget,
+                       with::idempotent));
   asio::cancellation_signal stop;
   std::optional<outcome<int>> answer;
   async_call(io.get_executor(), pipe, {}, fails,
