@@ -162,11 +162,13 @@ TEST_CASE("L1 listeners come and go while events are told, and none is told afte
       },
       [&] { ring->drain(listeners); });
   std::uint64_t all = 0;
+  std::uint64_t places = 0;  // of one thread there may have been none, whenever it asked
   for (unsigned t = 0; t < publishers; ++t) {
     CHECK_FALSE(wrong[t]);
-    CHECK(joined[t] > 0);
+    places += joined[t];
     all += heard[t];
   }
+  CHECK(places > 0);
   CHECK(all > 0);
   CHECK(listeners.size_approx() == 0);
 }
