@@ -166,7 +166,9 @@ void succeeds(benchmark::State& state) {
     regime.report();
   }
   state.SetItemsProcessed(state.iterations());
-  if (failed != 0) bench::fail(state, "calls that should succeed were refused");
+  // A thread that was made to sleep for more than 4 ms between its reading of the clock and its permit is refused.
+  const auto late = static_cast<std::uint64_t>(state.iterations()) / 100 + 10;
+  if (failed > late) bench::fail(state, "calls that should succeed were refused");
 }
 
 template <class Contender>
