@@ -43,7 +43,6 @@
 // layers in time).
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -166,7 +165,7 @@ class call_machine {
     if (context_.until.passed(now)) return give_up(errc::deadline_exceeded, now);
     ++tries_;
     if (has_room() && !room_) {
-      if (has_limit()) take_limit(guard_.limit->limit());
+      if (has_limit()) guard_.take_limit(guard_.limit->limit());
       room_ = guard_.room->try_acquire();
       if (!room_) return refused(errc::bulkhead_full, guard_.room_for, now);
     }
@@ -189,9 +188,7 @@ class call_machine {
     // Member by member: written as a whole and copied, each piece would wait until it has been stored.
     attempt_.number = attempts_;
     attempt_.begun = now;
-    attempt_.context.until = guard_.attempt_timeout > duration::zero()
-                                 ? context_.until.tightened(now, guard_.attempt_timeout)
-                                 : context_.until;
+    attempt_.context.until = guard_.attempt_until(now, context_.until);
     attempt_.context.safety = context_.safety;
     attempt_.context.is_retry = context_.is_retry || attempts_ > 1;
     attempt_.context.cost = context_.cost;
@@ -211,12 +208,7 @@ class call_machine {
   }
 
   [[gnu::noinline]] void adapt(verdict kind, time_point now) noexcept {
-    take_limit(guard_.limit->end(sampled_, kind, now).limit);
-  }
-  // Whoever finds another limit on the room sets it, so that one who was late with an older one is soon set right.
-  void take_limit(std::uint32_t limit) noexcept {
-    limit = std::clamp<std::uint32_t>(limit, 1, largest_bulkhead);  // an algorithm may be somebody's own
-    if (guard_.room->limit() != limit) guard_.room->set_limit(limit);
+    guard_.take_limit(guard_.limit->end(sampled_, kind, now).limit);
   }
 
   // Of those that are for the whole call. A breaker that is hears what the last attempt came to.

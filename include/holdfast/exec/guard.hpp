@@ -8,6 +8,7 @@
 // Proof: unit/call_test.cpp.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
@@ -71,6 +72,16 @@ struct guard {
   // The end of a call that begins now.
   [[nodiscard]] constexpr deadline until(time_point now, const call_context& context) const noexcept {
     return total_timeout > duration::zero() ? context.until.tightened(now, total_timeout) : context.until;
+  }
+  // The end of an attempt that begins now, of a call that ends `by` then.
+  [[nodiscard]] constexpr deadline attempt_until(time_point now, deadline by) const noexcept {
+    return attempt_timeout > duration::zero() ? by.tightened(now, attempt_timeout) : by;
+  }
+  // The room gets what the adaptive limit has found. Whoever finds another one on it sets it, so that one who was late with an
+  // older one is soon set right. There are both.
+  void take_limit(std::uint32_t found) const noexcept {
+    found = std::clamp<std::uint32_t>(found, 1, largest_bulkhead);  // an algorithm may be somebody's own
+    if (room->limit() != found) room->set_limit(found);
   }
 };
 static_assert(std::is_aggregate_v<guard>);

@@ -25,7 +25,6 @@
 // Source: gRPC proposal A6. Proof: unit/hedge_machine_test.cpp (H1-H4).
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -160,7 +159,7 @@ class hedge_machine {
   // An attempt, if all that an attempt needs is there; `why` if it is not.
   bool begin(time_point now, error& why) noexcept {
     run& one = runs_[begun_attempts_];
-    if (guard_.limit != nullptr) take_limit(guard_.limit->limit());
+    if (guard_.limit != nullptr) guard_.take_limit(guard_.limit->limit());
     if (guard_.room != nullptr && !(one.room = guard_.room->try_acquire())) {
       why = errc::bulkhead_full;
       return false;
@@ -192,8 +191,7 @@ class hedge_machine {
                 .generation = one.ticket.generation(),
                 .probe = one.ticket.is_probe()};
     one.what.context.is_retry = context_.is_retry || begun_attempts_ > 1;
-    if (guard_.attempt_timeout > duration::zero())
-      one.what.context.until = context_.until.tightened(now, guard_.attempt_timeout);
+    one.what.context.until = guard_.attempt_until(now, context_.until);
     if (guard_.limit != nullptr) one.sample = guard_.limit->begin(now, guard_.room->in_flight());
     return true;
   }
@@ -251,11 +249,6 @@ class hedge_machine {
     return slow > duration::zero() && now - one.what.begun >= slow && !one.what.probe ? verdict::ok
                                                                                       : verdict::cancelled;
   }
-  // As by call_machine.
-  void take_limit(std::uint32_t limit) noexcept {
-    limit = std::clamp<std::uint32_t>(limit, 1, largest_bulkhead);
-    if (guard_.room->limit() != limit) guard_.room->set_limit(limit);
-  }
   void end(run& one, verdict kind, time_point now) noexcept {
     const duration took = now - one.what.begun;
     one.under_way = false;
@@ -264,7 +257,7 @@ class hedge_machine {
       const auto reported = guard_.breaker->report(std::move(one.ticket), kind, now, took);
       if (reported.transition) observer_.on_transition(guard_, reported.transition);
     }
-    if (guard_.limit != nullptr) take_limit(guard_.limit->end(one.sample, kind, now).limit);
+    if (guard_.limit != nullptr) guard_.take_limit(guard_.limit->end(one.sample, kind, now).limit);
     one.room = {};
     observer_.on_attempt(guard_, one.what, kind, took);
   }
