@@ -2,9 +2,7 @@
 // Waiting for a place of a bulkhead: each wait ends once, no place is lost or made up, and nobody waits on while one is free, in
 // every execution. Places are handed over while those who are to have them give up, are stopped, come, or die.
 #include <array>
-#include <coroutine>
 #include <cstdint>
-#include <exception>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -13,6 +11,7 @@
 #include "holdfast/policy/bulkhead.hpp"
 
 #include "model/engine/scenario.hpp"
+#include "model/lone_coroutine.hpp"
 
 using namespace holdfast;
 using namespace holdfast_model;
@@ -445,43 +444,7 @@ struct expired_and_gone : full_room {
 };
 MODEL_SCENARIO("bulkhead_wait", expired_and_gone, {});
 
-// Begins at once, and is gone when it ends.
-struct coroutine {
-  struct promise_type {
-    static coroutine get_return_object() noexcept { return {}; }
-    static std::suspend_never initial_suspend() noexcept { return {}; }
-    static std::suspend_never final_suspend() noexcept { return {}; }
-    static void return_void() noexcept {}
-    [[noreturn]] static void unhandled_exception() noexcept { std::terminate(); }
-  };
-};
-
-// An executor of one coroutine.
-class one_at_a_time {
- public:
-  void post(runnable& what) noexcept {
-    next_.store(&what, mo::release);
-    next_.notify_one();
-  }
-  // Until the coroutine says that it has ended.
-  void run(const bool& ended) {
-    while (!ended) {
-      next_.wait(nullptr, mo::acquire);
-      run_what_is_there();
-    }
-  }
-  void run_what_is_there() {
-    runnable* const what = next_.load(mo::acquire);
-    if (what == nullptr) return;
-    next_.store(nullptr, mo::relaxed);
-    what->run();
-  }
-
- private:
-  atomic<runnable*> next_{nullptr};
-};
-
-coroutine visit(full_room& in, one_at_a_time& where, bool& ended) {
+coroutine visit(full_room& in, own_thread& where, bool& ended) {
   auto got = co_await co_acquire(in.room, where);
   MODEL_CHECK(got);
   in.use(std::move(got.place));
@@ -491,7 +454,7 @@ coroutine visit(full_room& in, one_at_a_time& where, bool& ended) {
 // A coroutine and a thread wait for the place in one line.
 struct coroutine_and_thread : full_room {
   static constexpr unsigned threads = 3;
-  one_at_a_time where;
+  own_thread where;
   coroutine_and_thread() : full_room(2) {}
   void run(unsigned thread) {
     if (thread == 0) {
@@ -514,7 +477,7 @@ MODEL_SCENARIO("bulkhead_wait", coroutine_and_thread, {.preemptions = 0, .weak_f
 // A coroutine that one thread begins goes on in the one that leaves, which may come while it is still about to suspend.
 struct goes_on_elsewhere : full_room {
   static constexpr unsigned threads = 2;
-  one_at_a_time where;
+  own_thread where;
   bool ended = false;
   goes_on_elsewhere() : full_room(1) {}
   void run(unsigned thread) {

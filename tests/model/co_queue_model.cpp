@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Coroutines that wait for a queue: each is resumed once for each item, room, or the end, however quickly it is told.
-#include <coroutine>
 #include <cstdint>
-#include <exception>
 #include <utility>
 
 #include "holdfast/exec/co_queue.hpp"
@@ -12,47 +10,12 @@
 #include "holdfast/queue/waiting_queue.hpp"
 
 #include "model/engine/scenario.hpp"
+#include "model/lone_coroutine.hpp"
 
 using namespace holdfast;
 using namespace holdfast_model;
 
 namespace {
-
-// Begins at once, and is gone when it ends.
-struct coroutine {
-  struct promise_type {
-    static coroutine get_return_object() noexcept { return {}; }
-    static std::suspend_never initial_suspend() noexcept { return {}; }
-    static std::suspend_never final_suspend() noexcept { return {}; }
-    static void return_void() noexcept {}
-    [[noreturn]] static void unhandled_exception() noexcept { std::terminate(); }
-  };
-};
-
-// An executor of one thread's one coroutine.
-class own_thread {
- public:
-  void post(runnable& what) noexcept {
-    next_.store(&what, mo::release);
-    next_.notify_one();
-  }
-  // Until the coroutine says that it has ended.
-  void run(const bool& ended) {
-    while (!ended) {
-      next_.wait(nullptr, mo::acquire);
-      run_what_is_there();
-    }
-  }
-  void run_what_is_there() {
-    runnable* const what = next_.load(mo::acquire);
-    if (what == nullptr) return;
-    next_.store(nullptr, mo::relaxed);
-    what->run();
-  }
-
- private:
-  atomic<runnable*> next_{nullptr};
-};
 
 using item = plain<std::int64_t>;
 
