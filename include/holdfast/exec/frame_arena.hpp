@@ -86,12 +86,14 @@ class frame_arena : public arena {
 
 // The base of a promise whose frame lies in an arena.
 struct arena_frame {
+  // Inlined always: g++ 12 takes a template's operator new for one that does not belong to the operator delete below
+  // (-Wmismatched-new-delete), wherever it sees the call.
   template <class... Others>
-  static void* operator new(std::size_t bytes, arena& where, Others&... /*parameters*/) {
+  [[gnu::always_inline]] static void* operator new(std::size_t bytes, arena& where, Others&... /*parameters*/) {
     return placed(bytes, where);
   }
   template <class Object, class... Others>
-  static void* operator new(std::size_t bytes, Object& /*self*/, arena& where, Others&... /*parameters*/) {
+  [[gnu::always_inline]] static void* operator new(std::size_t bytes, Object& /*self*/, arena& where, Others&... /*parameters*/) {
     return placed(bytes, where);
   }
   static void operator delete(void* frame, std::size_t bytes) noexcept {
