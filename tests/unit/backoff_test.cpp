@@ -186,7 +186,9 @@ TEST_CASE("exponential waits never shrink as n grows", "[backoff]") {
   }
 }
 
-TEST_CASE("R3 jitter survives the cap: no 100 ms holds over 3 % of 20,000 clients that failed together", "[backoff]") {
+TEST_CASE(
+    "R3 jitter survives the cap: no 100 ms holds over 3 % of 20,000 clients that failed together (Polly, Finagle)",
+    "[backoff]") {
   constexpr std::size_t clients = 20'000;
   const auto kind = GENERATE(backoff_kind::full_jitter, backoff_kind::equal_jitter, backoff_kind::proportional,
                              backoff_kind::decorrelated, backoff_kind::smooth_exponential);

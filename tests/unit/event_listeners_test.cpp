@@ -44,7 +44,7 @@ TEST_CASE("everybody who joined is told of each event, in its order", "[event_li
   CHECK(b.heard == std::vector<std::int64_t>{2, 3});
 }
 
-TEST_CASE("L1 who has left is not told any more, and its place is free again", "[event_listeners]") {
+TEST_CASE("L1 who has left is not told any more, and its place is free again (gascity 4839)", "[event_listeners]") {
   event_listeners<1> listeners;
   counter_of_events a;
   counter_of_events b;

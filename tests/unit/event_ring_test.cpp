@@ -121,7 +121,7 @@ TEST_CASE("V5 a handler that publishes is not told of that in the same drain", "
   CHECK(drained(ring).size() == 1);
 }
 
-TEST_CASE("V5 who publishes under a lock that his handler takes does not deadlock", "[event_ring]") {
+TEST_CASE("V5 who publishes under a lock that his handler takes does not deadlock (gobreaker 37)", "[event_ring]") {
   // gobreaker #37, PR #119: the callback of a state change ran under the breaker's lock, and one that asked the breaker hung.
   event_ring<4> ring;
   bool locked = false;

@@ -77,7 +77,7 @@ TEST_CASE("F1 nothing kept: one is to fetch it, the others follow, and find what
   CHECK_FALSE(third.other);
 }
 
-TEST_CASE("F2 a stale value comes at once, and one of its readers is to refresh it", "[swr_cache]") {
+TEST_CASE("F2 a stale value comes at once, and one of its readers is to refresh it (swr-cache 49)", "[swr_cache]") {
   numbers c(options);
   fetched(c, 7, 70, start);
   std::vector<numbers::lead> leads;
