@@ -89,6 +89,8 @@ struct generator {
 };
 constinit thread_local generator ids{};
 
+constinit atomic<std::uint64_t> threads_numbered{0};
+
 // Never all zeros: zero means that there is no id.
 void fill(std::span<std::uint8_t> out) noexcept {
   do {
@@ -100,6 +102,10 @@ void fill(std::span<std::uint8_t> out) noexcept {
 }
 
 }  // namespace
+
+std::uint64_t context_detail::next_thread() noexcept {
+  return threads_numbered.fetch_add(1, mo::relaxed) + 1;  // counter: all that counts is that no two get the same
+}
 
 std::uint64_t random_id_bits() noexcept {
   return ids.next();

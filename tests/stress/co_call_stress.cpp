@@ -2,7 +2,6 @@
 // Coroutines that call and sleep on loops of their own, operations that resume them on another thread, and a thread that asks
 // them to stop at any moment: each call ends once, and all that it held comes back.
 #include <array>
-#include <coroutine>
 #include <cstdint>
 #include <memory>
 #include <stop_token>
@@ -16,28 +15,13 @@
 #include "holdfast/exec/task.hpp"
 
 #include "support/catch.hpp"
+#include "support/on_thread_of.hpp"
 
 namespace {
 
 using namespace holdfast;
 using namespace std::chrono_literals;
-
-// Goes on as what the loop runs next, on its thread.
-class on_thread_of : runnable {
- public:
-  explicit on_thread_of(run_loop& loop) noexcept : runnable(resumes), loop_(loop) {}
-  static bool await_ready() noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> caller) noexcept {
-    caller_ = caller;
-    loop_.post(*this);
-  }
-  static void await_resume() noexcept {}
-
- private:
-  static void resumes(runnable& self) noexcept { static_cast<on_thread_of&>(self).caller_.resume(); }
-  run_loop& loop_;
-  std::coroutine_handle<> caller_;
-};
+using test_support::on_thread_of;
 
 struct policies {
   bulkhead room{bulkhead_options{.limit = 3}};

@@ -30,6 +30,7 @@
 #include <utility>
 
 #include "holdfast/core/outcome.hpp"
+#include "holdfast/exec/awaiter.hpp"
 #include "holdfast/exec/call_machine.hpp"
 #include "holdfast/exec/co_sleep.hpp"
 #include "holdfast/exec/frame_arena.hpp"
@@ -38,20 +39,6 @@
 #include "holdfast/time/clock.hpp"
 
 namespace holdfast {
-
-// What awaits an awaitable of type A.
-template <class A>
-decltype(auto) awaiter_of(A&& awaitable) {
-  if constexpr (requires { std::forward<A>(awaitable).operator co_await(); }) {
-    return std::forward<A>(awaitable).operator co_await();
-  } else if constexpr (requires { operator co_await(std::forward<A>(awaitable)); }) {
-    return operator co_await(std::forward<A>(awaitable));
-  } else {
-    return std::forward<A>(awaitable);
-  }
-}
-template <class A>
-using await_result = std::remove_cvref_t<decltype(awaiter_of(std::declval<A>()).await_resume())>;
 
 template <call_shape Shape = call_shape{}, class Op, timed_executor Loop, clock_source Clock = steady_clock,
           class Observer = no_observer>

@@ -93,7 +93,8 @@ struct arena_frame {
     return placed(bytes, where);
   }
   template <class Object, class... Others>
-  [[gnu::always_inline]] static void* operator new(std::size_t bytes, Object& /*self*/, arena& where, Others&... /*parameters*/) {
+  [[gnu::always_inline]] static void* operator new(std::size_t bytes, Object& /*self*/, arena& where,
+                                                   Others&... /*parameters*/) {
     return placed(bytes, where);
   }
   static void operator delete(void* frame, std::size_t bytes) noexcept {

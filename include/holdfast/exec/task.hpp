@@ -16,12 +16,16 @@
 // makes calls of them unless it optimises (gcc.gnu.org/PR100897). What a body throws is rethrown by co_await and run(); in
 // spawn(), which nobody awaits, it ends the program. Built without exceptions, a body cannot throw.
 //
+// Whose request it is (telemetry/context.hpp) goes with it, not with the thread: a task has the context of who spawned it, ran it
+// or awaited it, wherever it is resumed, with the scopes that it has opened itself, and leaves none behind on a thread that
+// it leaves.
+//
 // When to use it: where no framework brings a coroutine type; co_queue.hpp works with any. A task that has begun runs to its end
 // before it is destroyed; of one that was spawned nothing is left to destroy it by, so its executor goes on until `ended` has run.
 //
 // Method: Baker, "C++ Coroutines: Understanding Symmetric Transfer", 2020, and P1056.
 //
-// Proof: unit/task_test.cpp.
+// Proof: unit/task_test.cpp, unit/task_context_test.cpp, stress/task_context_stress.cpp.
 #pragma once
 
 #include <concepts>
@@ -32,8 +36,10 @@
 #include <utility>
 
 #include "holdfast/core/assert.hpp"
+#include "holdfast/exec/awaiter.hpp"
 #include "holdfast/exec/run_loop.hpp"
 #include "holdfast/exec/runnable.hpp"
+#include "holdfast/telemetry/carried_context.hpp"
 
 namespace holdfast {
 
@@ -47,9 +53,67 @@ using task = basic_task<T, heap_frame>;
 template <executor Where>
 class task_root;
 
+template <class T>
+inline constexpr bool is_task = false;
+template <class T, class Frame>
+inline constexpr bool is_task<basic_task<T, Frame>> = true;
+
+// Awaits what is no task, and puts the context away meanwhile. Awaiter may be a reference.
+template <class Awaiter>
+class carrying_awaiter {
+ public:
+  carrying_awaiter(Awaiter&& inner, carried_context& carried) noexcept
+      : inner_(std::forward<Awaiter>(inner)), carried_(carried) {}
+
+  [[nodiscard]] decltype(auto) await_ready() noexcept(noexcept(std::declval<Awaiter&>().await_ready())) {
+    return inner_.await_ready();
+  }
+  // Not inlined: of what clang before 17 inlines here it keeps variables in the coroutine's frame (LLVM 56301), and from within
+  // inner_'s call on somebody else may resume the coroutine, and frame and this object be gone.
+  template <class Promise>
+  [[gnu::noinline]] auto await_suspend(std::coroutine_handle<Promise> caller) noexcept(
+      noexcept(std::declval<Awaiter&>().await_suspend(caller))) {
+    struct back_if_it_throws {
+      carried_context& carried;
+      int before = std::uncaught_exceptions();
+      ~back_if_it_throws() {
+        if (std::uncaught_exceptions() != before) carried.resume();
+      }
+    };
+    was_suspended_ = true;
+    carried_.suspend();
+    if constexpr (noexcept(inner_.await_suspend(caller))) {
+      return inner_.await_suspend(caller);
+    } else {
+      const back_if_it_throws guard{carried_};
+      return inner_.await_suspend(caller);
+    }
+  }
+  decltype(auto) await_resume() noexcept(noexcept(std::declval<Awaiter&>().await_resume())) {
+    if (was_suspended_) carried_.resume();
+    return inner_.await_resume();
+  }
+
+ private:
+  Awaiter inner_;
+  carried_context& carried_;
+  bool was_suspended_ = false;
+};
+
 // What the promises of all tasks have.
 class task_promise_base {
  public:
+  // Another task is a part of this one, and has its context.
+  template <class A>
+  decltype(auto) await_transform(A&& what) noexcept(noexcept(awaiter_of(std::forward<A>(what)))) {
+    if constexpr (is_task<std::remove_cvref_t<A>>) {
+      return std::forward<A>(what).as_part_of(*carried_);
+    } else {
+      return carrying_awaiter<decltype(awaiter_of(std::forward<A>(what)))>(awaiter_of(std::forward<A>(what)),
+                                                                           *carried_);
+    }
+  }
+
   static std::suspend_always initial_suspend() noexcept { return {}; }
   auto final_suspend() const noexcept {
     struct back {
@@ -74,13 +138,15 @@ class task_promise_base {
   }
   static void rethrow() noexcept {}
 #endif
-  void return_to(std::coroutine_handle<> caller) noexcept {
+  void return_to(std::coroutine_handle<> caller, carried_context& carried) noexcept {
     HOLDFAST_ASSERT(!caller_);  // a task is awaited once
     caller_ = caller;
+    carried_ = &carried;
   }
 
  private:
   std::coroutine_handle<> caller_;
+  carried_context* carried_ = nullptr;  // of the first in the chain
   std::exception_ptr thrown_;
 };
 
@@ -123,11 +189,34 @@ class [[nodiscard]] basic_task {
     if (frame_) frame_.destroy();
   }
 
+  // By a coroutine that is no task: this one carries the context itself.
   auto operator co_await() && noexcept {
+    class result {
+     public:
+      explicit result(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
+      static bool await_ready() noexcept { return false; }
+      std::coroutine_handle<> await_suspend(std::coroutine_handle<> caller) noexcept {
+        carried_.resume();
+        frame_.promise().return_to(caller, carried_);
+        return frame_;
+      }
+      T await_resume() {
+        carried_.suspend();
+        return frame_.promise().take();
+      }
+
+     private:
+      std::coroutine_handle<promise_type> frame_;
+      carried_context carried_;
+    };
+    return result(begun());
+  }
+  // By a task, whose context it has.
+  auto as_part_of(carried_context& carried) && noexcept {
     struct result : beginning {
       T await_resume() const { return this->frame.promise().take(); }
     };
-    return result{begin_and_keep()};
+    return result{{begun(), carried}};
   }
 
  private:
@@ -135,21 +224,24 @@ class [[nodiscard]] basic_task {
   template <class U, class F>
   friend U run(run_loop& loop, basic_task<U, F> what);
 
+  template <executor Where>
+  friend class task_root;
+
   struct beginning {
     std::coroutine_handle<promise_type> frame;
+    carried_context& carried;
     static bool await_ready() noexcept { return false; }
     std::coroutine_handle<> await_suspend(std::coroutine_handle<> caller) const noexcept {
-      frame.promise().return_to(caller);
+      frame.promise().return_to(caller, carried);
       return frame;
     }
     static void await_resume() noexcept {}
   };
-  template <class U, class F>
-  friend task_root<run_loop> task_root_that_keeps(run_loop&, runnable&, basic_task<U, F>& what);
   // Leaves its result where it is.
-  beginning begin_and_keep() noexcept {
+  beginning begin_and_keep(carried_context& carried) noexcept { return {begun(), carried}; }
+  std::coroutine_handle<promise_type> begun() const noexcept {
     HOLDFAST_ASSERT(frame_);  // it has been moved away
-    return {frame_};
+    return frame_;
   }
 
   explicit basic_task(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
@@ -182,6 +274,7 @@ class task_root {
       struct end {
         static bool await_ready() noexcept { return false; }
         void await_suspend(std::coroutine_handle<promise_type> frame) const noexcept {
+          frame.promise().carried_.suspend();
           Where& where = frame.promise().where_;
           runnable& ended = frame.promise().ended_;
           frame.destroy();
@@ -195,13 +288,25 @@ class task_root {
     [[noreturn]] static void unhandled_exception() noexcept { std::terminate(); }
     void post() noexcept { where_.post(*this); }
 
+    template <class T, class Frame>
+    auto await_transform(basic_task<T, Frame>&& what) noexcept {
+      return std::move(what).as_part_of(carried_);
+    }
+    template <class T, class Frame>
+    auto await_transform(basic_task<T, Frame>& kept) noexcept {
+      return kept.begin_and_keep(carried_);
+    }
+
    private:
     static void begin(runnable& self) noexcept {
-      std::coroutine_handle<promise_type>::from_promise(static_cast<promise_type&>(self)).resume();
+      auto& me = static_cast<promise_type&>(self);
+      me.carried_.resume();
+      std::coroutine_handle<promise_type>::from_promise(me).resume();
     }
 
     Where& where_;
     runnable& ended_;
+    carried_context carried_;  // of who spawned it
   };
 
   void post() const noexcept { promise_.post(); }
@@ -217,7 +322,7 @@ task_root<Where> task_root_of(Where& /*where*/, runnable& /*ended*/, task<void> 
 }
 template <class T, class Frame>
 task_root<run_loop> task_root_that_keeps(run_loop& /*where*/, runnable& /*ended*/, basic_task<T, Frame>& what) {
-  co_await what.begin_and_keep();
+  co_await what;
 }
 
 // Has it run on `where`; when it has ended, `ended` is posted there.

@@ -13,9 +13,11 @@
 // In short: any thread; a scope, its own | wait-free | never | empty: what came is to be ignored
 //
 // When to use it: install a context_scope where a task starts or resumes; everything below logs and calls with it. Like
-// Python's ContextVar it belongs to the task, not to the thread: a queue, a timer or a coroutine captures
-// `const context mine = current_context();` when the work is handed over and installs a scope around each resumption.
-// When not: never keep a context_scope alive across a co_await; the thread runs other tasks meanwhile.
+// Python's ContextVar it belongs to the task, not to the thread: a queue or a timer captures
+// `const context mine = current_context();` when the work is handed over and installs a scope around its run.
+// Coroutines that are a `task` (exec/task.hpp) take theirs along by themselves, scopes that are open across a co_await
+// included. When not: in any other coroutine no context_scope may be alive across a co_await; the thread runs other tasks
+// meanwhile (telemetry/carried_context.hpp is what a coroutine type, or an executor, needs to do better).
 //
 // Method: W3C Trace Context, Level 1 (https://www.w3.org/TR/trace-context-1/). Strict where the text says MUST:
 // lower-case hexadecimal, ids of all zeros invalid, version ff invalid, version 00 exactly 55 characters; a later
@@ -92,14 +94,38 @@ static_assert(std::is_trivially_copyable_v<context> && sizeof(context) <= 96);
 namespace context_detail {
 inline constexpr context none{};
 
-// One a thread. `generation` changes whenever another context becomes the current one, and a context that comes back
-// brings its generation back, so a log lane writes a context once and not with every record.
-struct slot {
+// What was current, and where.
+struct place {
   const context* active = &none;
   std::uint64_t generation = 0;  // 0: none installed
+  std::uint64_t thread = 0;      // by its own number; 0: it has none yet
+};
+// One a thread. `generation` changes whenever another context becomes the current one, and a context that comes back
+// brings its generation back, so a log lane writes a context once and not with every record.
+struct slot : place {
   std::uint64_t last_generation = 0;
+
+  // Comes back to what was current before, which may have been on another thread, whose generations mean nothing here.
+  void back_to(const place& before) noexcept {
+    active = before.active;
+    if (active == &none) {
+      generation = 0;
+    } else if (before.thread == thread) {
+      generation = before.generation;  // last_generation stays: a number is never used twice
+    } else {
+      generation = ++last_generation;
+    }
+  }
 };
 inline constinit thread_local slot current{};
+// A number that no other thread of this process has or had: an address would come again with the next thread.
+[[nodiscard]] std::uint64_t next_thread() noexcept;
+inline slot& current_slot() noexcept {
+  slot& mine = current;
+  if (mine.thread == 0) [[unlikely]]
+    mine.thread = next_thread();
+  return mine;
+}
 }  // namespace context_detail
 
 // Valid until the scope that installed it ends: copy it to hand it over.
@@ -114,16 +140,13 @@ inline constinit thread_local slot current{};
 // Makes a context the current one of this thread until the end of the block; scopes nest, innermost ends first.
 class [[nodiscard]] context_scope {
  public:
-  explicit context_scope(const context& installed) noexcept : mine_(installed), before_(context_detail::current) {
+  explicit context_scope(const context& installed) noexcept
+      : mine_(installed), before_(context_detail::current_slot()) {
     auto& slot = context_detail::current;
     slot.active = &mine_;
     slot.generation = ++slot.last_generation;
   }
-  ~context_scope() {
-    auto& slot = context_detail::current;
-    slot.active = before_.active;
-    slot.generation = before_.generation;  // last_generation stays: a number is never used twice
-  }
+  ~context_scope() { context_detail::current_slot().back_to(before_); }
   context_scope(const context_scope&) = delete;
   context_scope& operator=(const context_scope&) = delete;
 
@@ -131,7 +154,7 @@ class [[nodiscard]] context_scope {
 
  private:
   const context mine_;
-  const context_detail::slot before_;
+  const context_detail::place before_;
 };
 
 // A callable that runs in a captured context wherever it is called: hand it to a queue, a timer or an executor.
