@@ -42,6 +42,7 @@
 #include "holdfast/exec/catch_errors.hpp"
 #include "holdfast/exec/pipeline.hpp"
 #include "holdfast/interop/asio_call.hpp"
+#include "holdfast/interop/asio_context.hpp"
 #include "holdfast/interop/boost_error.hpp"
 
 namespace holdfast {
@@ -90,10 +91,14 @@ auto async_call(const boost::asio::any_io_executor& executor, const Callee& call
     const auto slot = asio::get_associated_cancellation_slot(handler);
     const auto allocator = asio::get_associated_allocator(handler);
     const auto completes_on = asio::get_associated_executor(handler, where);
-    auto done = [handler = std::move(handler)](const std::exception_ptr& thrown, std::optional<result> left) mutable {
+    // What it ends in has the context of who began it, too, on whatever executor that runs.
+    const auto in_context = carrying(where);
+    auto done = [handler = std::move(handler), of = in_context.carried()](const std::exception_ptr& thrown,
+                                                                          std::optional<result> left) mutable {
+      const context_scope scope(*of);
       std::move(handler)(result_or_thrown(thrown, std::move(left)));
     };
-    asio::co_spawn(where, spawned_call(async_call(*whom, inherits, std::move(asked), std::move(hears))),
+    asio::co_spawn(in_context, spawned_call(async_call(*whom, inherits, std::move(asked), std::move(hears))),
                    asio::bind_executor(completes_on, asio::bind_allocator(allocator, asio::bind_cancellation_slot(
                                                                                          slot, std::move(done)))));
   };
