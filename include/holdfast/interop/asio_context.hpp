@@ -16,7 +16,8 @@
 //
 //   boost::asio::co_spawn(carrying(where), handle(request), boost::asio::detached);  // in the context that is current here
 //
-// Around an io_context's or a thread pool's own executor it is no larger than what any_io_executor holds without a block of its own.
+// Around an io_context's or a thread pool's own executor it is no larger than what any_io_executor holds without a block of its
+// own.
 //
 // Method: an executor adaptor of P0443's kind: properties are asked of and required from the one inside.
 //
