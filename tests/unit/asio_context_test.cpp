@@ -111,7 +111,7 @@ TEST_CASE("asio_context: a coroutine keeps its context over suspensions, retries
   };
   for (int i = 0; i < many; ++i) {
     const context_scope of_request(named("request " + std::to_string(i)));
-    asio::co_spawn(carrying(pool.get_executor()), body(seen[static_cast<std::size_t>(i)]), asio::detached);
+    asio::co_spawn(carrying(asio::make_strand(pool)), body(seen[static_cast<std::size_t>(i)]), asio::detached);
   }
   pool.join();
   for (int i = 0; i < many; ++i) {
