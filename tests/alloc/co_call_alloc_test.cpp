@@ -104,3 +104,55 @@ TEST_CASE("a coroutine's calls allocate nothing, however they end", "[alloc][co_
   CHECK(seen.refused > 300);
   CHECK(seen.cancelled > 5);
 }
+
+namespace {
+
+struct visits {
+  int answered = 0;
+  int timed_out = 0;
+  std::uint64_t spilled = 0;
+};
+
+task<> visit_often(bulkhead& places, run_loop& loop, manual_clock& clock, duration stays, visits& seen) {
+  frame_arena<2048> room;
+  frame_arena<512> inner;
+  const pipeline pipe("orders", with::bulkhead(places, 1ms));
+  for (int i = 0; i < 1'000; ++i) {
+    const auto op = [&](const attempt&) {
+      return ask(inner, loop, clock.now() + (i % 5 == 0 ? 3 * stays : stays), false);
+    };
+    const auto got = co_await co_call(room, pipe, {}, loop, op, {}, test_clock{&clock});
+    seen.answered += got.ok() ? 1 : 0;
+    seen.timed_out += !got.ok() && got.error().code == errc::bulkhead_timeout ? 1 : 0;
+  }
+  seen.spilled = room.spilled() + inner.spilled();
+}
+
+}  // namespace
+
+TEST_CASE("coroutines' calls that wait for a place allocate nothing, whether it comes or not", "[alloc][co_call]") {
+  manual_clock clock;
+  run_loop loop;
+  visits seen[3];
+  mark ended[3];
+  bulkhead places({.limit = 1, .queue = 2});
+  for (std::size_t i = 0; i < 3; ++i) spawn(loop, visit_often(places, loop, clock, (i + 1) * 200us, seen[i]), ended[i]);
+  CHECK(allocations_in([&] {
+          for (int most = 500'000; !(ended[0].was_run() && ended[1].was_run() && ended[2].was_run()) && most != 0;
+               --most) {
+            while (loop.run_ready() + loop.run_due(clock.now()) != 0) {
+            }
+            clock.advance(100us);
+          }
+        }) == 0);
+  int timed_out = 0;
+  for (std::size_t i = 0; i < 3; ++i) {
+    REQUIRE(ended[i].was_run());
+    CHECK(seen[i].spilled == 0);
+    CHECK(seen[i].answered > 100);
+    CHECK(seen[i].answered + seen[i].timed_out == 1'000);
+    timed_out += seen[i].timed_out;
+  }
+  CHECK(timed_out > 10);
+  CHECK(places.snapshot().served > 300);
+}

@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 using test_support::on_thread_of;
 
 struct policies {
-  bulkhead room{bulkhead_options{.limit = 3}};
+  bulkhead room{bulkhead_options{.limit = 3, .queue = 2}};
   circuit_breaker judge{circuit_breaker_options{.consecutive_failures = 20, .open_base = 2ms, .open_max = 4ms}};
   retry_budget budget{retry_budget_options{.ratio_permille = 1000, .burst = 1000}};
   // Of all calls together: what was begun, what of it has ended, and which calls have given up.
@@ -63,7 +63,7 @@ task<> caller(policies& with_all, run_loop& mine, run_loop& elsewhere, std::stop
   splitmix64 bits(seed);
   const pipeline pipe(
       "x", with::retry({.max_attempts = 4, .backoff = {.base = 20us, .cap = 100us}}, with_all.budget, with::idempotent),
-      with::bulkhead(with_all.room), with::breaker(with_all.judge));
+      with::bulkhead(with_all.room, 50us), with::breaker(with_all.judge));
   for (int i = 0; i < calls; ++i) {
     const auto op = [&](const attempt&) {
       with_all.begun.fetch_add(1, mo::relaxed);  // counter:
@@ -89,6 +89,7 @@ TEST_CASE("calls of coroutines on two loops end once each, stopped at any moment
   constexpr int calls = 60;
   constexpr std::size_t callers = 4;
   ends over_all;
+  std::uint64_t served = 0;
   for (std::uint64_t round = 0; round < 30; ++round) {
     const auto shared = std::make_unique<policies>();
     std::array<run_loop, 2> loops;
@@ -133,10 +134,13 @@ TEST_CASE("calls of coroutines on two loops end once each, stopped at any moment
     CHECK(shared->attempts.load(mo::relaxed) == shared->begun.load(mo::relaxed));
     CHECK(shared->given_up.load(mo::relaxed) == without_answer);  // counter:
     CHECK(shared->room.in_flight() == 0);
+    CHECK(shared->room.waiting() == 0);
+    served += shared->room.snapshot().served;
     const auto judged = shared->judge.snapshot(steady_clock::now());
     CHECK((judged.state != breaker_state::half_open || judged.probes_issued == judged.probes_ok));
   }
   CHECK(over_all.answered > 0);
   CHECK(over_all.cancelled > 0);
   CHECK(over_all.refused > 0);
+  CHECK(served > 0);
 }

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <stdexcept>
+#include <thread>
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -102,6 +103,63 @@ TEST_CASE("an operation that ignores its cancellation keeps the bulkhead's permi
   CHECK(second->error().code == errc::bulkhead_full);
   CHECK(ended);
   CHECK(room.in_flight() == 0);
+}
+
+TEST_CASE("a call that finds its room full waits in the queue, until another leaves or its time is over",
+          "[asio_call]") {
+  bulkhead room({.limit = 1, .queue = 1});
+  const bool leaves = GENERATE(true, false);
+  CAPTURE(leaves);
+  const guard g{.room = &room, .room_wait = leaves ? duration(10min) : duration(2ms)};
+  auto held = room.try_acquire();
+  std::thread other([&] {
+    if (!leaves) return;
+    while (room.waiting() == 0) std::this_thread::yield();
+    held.release();
+  });
+  const auto answer = call_and_wait(g, {}, [](const attempt&) -> asio::awaitable<outcome<int>> { co_return 7; });
+  other.join();
+  if (leaves) {
+    CHECK(*answer == 7);
+  } else {
+    CHECK(answer.error().code == errc::bulkhead_timeout);
+    held.release();
+  }
+  CHECK(room.in_flight() == 0);
+  CHECK(room.waiting() == 0);
+}
+
+TEST_CASE("a call that is cancelled or destroyed in the queue has left it", "[asio_call]") {
+  const bool cancelled = GENERATE(true, false);
+  CAPTURE(cancelled);
+  bulkhead room({.limit = 1, .queue = 1});
+  circuit_breaker breaker({.consecutive_failures = 1});
+  const guard g{.room = &room, .room_wait = 10min, .breaker = &breaker};
+  auto held = room.try_acquire();
+  std::optional<outcome<int>> answer;
+  {
+    asio::io_context io;
+    asio::cancellation_signal stop;
+    asio::co_spawn(
+        io,
+        [&]() -> asio::awaitable<void> {
+          answer = co_await async_call(g, {}, [](const attempt&) -> asio::awaitable<outcome<int>> { co_return 7; });
+        },
+        asio::bind_cancellation_slot(stop.slot(), asio::detached));
+    io.poll();
+    CHECK(room.waiting() == 1);
+    if (cancelled) {
+      stop.emit(asio::cancellation_type::terminal);
+      io.restart();
+      io.run_for(60s);
+      REQUIRE(answer.has_value());
+      CHECK(answer->error().code == errc::cancelled);
+    }
+  }
+  CHECK(room.waiting() == 0);
+  held.release();
+  CHECK(room.in_flight() == 0);
+  CHECK(room.try_acquire());
 }
 
 TEST_CASE("what an operation throws is an error like any other", "[asio_call]") {

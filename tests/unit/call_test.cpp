@@ -2,7 +2,9 @@
 #include "holdfast/exec/call.hpp"
 
 #include <cstddef>
+#include <functional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -1081,4 +1083,150 @@ TEST_CASE("a breaker for the whole call hears one result of it: the last attempt
   breaker.isolate(t.clock.now());
   const auto refused = run(protects, repeatable, t.clock, t.op(), t.wait());
   CHECK(refused.error().code == errc::breaker_isolated);
+}
+
+// A wait whose line is what the test says.
+struct line_of_test {
+  bench_of_test* of;
+  std::function<bulkhead::admission(bulkhead&, deadline)> in_line;
+  bool operator()(time_point until) const {
+    if (until > of->clock.now()) of->clock.set(until);
+    return true;
+  }
+  bulkhead::admission enter(bulkhead& room, deadline until) const { return in_line(room, until); }
+};
+
+TEST_CASE("a call that finds its room full waits in the queue, and what it asks then is of the time when it got in",
+          "[call]") {
+  bulkhead room({.limit = 1, .queue = 1});
+  circuit_breaker breaker({.consecutive_failures = 1, .slow_call = 5ms, .slow_permille = 1, .min_calls = 1});
+  bench_of_test t;
+  t.answers = {7};
+  auto held = room.try_acquire();
+  std::vector<deadline> until;
+  const time_point begun = t.clock.now();
+  const guard protects{.room = &room, .room_wait = 20ms, .breaker = &breaker};
+  const auto answer =
+      run(protects, {}, t.clock, t.op(), line_of_test{&t, [&](bulkhead& asked, deadline latest) {
+                                                        until.push_back(latest);
+                                                        CHECK(&asked == &room);
+                                                        CHECK(breaker.snapshot(t.clock.now()).window_ok == 0);
+                                                        held.release();
+                                                        t.clock.advance(10ms);
+                                                        return asked.wait_acquire(latest);
+                                                      }});
+  REQUIRE(answer.ok());
+  CHECK(until == std::vector{deadline(begun + 20ms)});
+  REQUIRE(t.seen.size() == 1);
+  CHECK(t.seen[0].begun == begun + 10ms);
+  // Its wait is not the callee's slowness.
+  CHECK(breaker.snapshot(t.clock.now()).window_slow == 0);
+  CHECK(room.in_flight() == 0);
+}
+
+TEST_CASE("a call waits for a place no longer than its own deadline, and says which of the two has passed", "[call]") {
+  bulkhead room({.limit = 1, .queue = 1});
+  const auto held = room.try_acquire();
+  for (const duration left : {10ms, 50ms}) {
+    bench_of_test t;
+    retry_budget budget({.ratio_permille = 1000, .burst = 10});
+    rate_limiter door({.permits = 1, .per = 1h, .burst = 5});
+    std::vector<std::string> log;
+    const guard protects{.rate = &door, .room = &room, .room_wait = 20ms, .budget = &budget};
+    const auto answer = run(protects, {.until = deadline(t.clock.now() + left)}, t.clock, t.op(),
+                            line_of_test{&t,
+                                         [&](bulkhead&, deadline latest) -> bulkhead::admission {
+                                           t.clock.set(latest.at());
+                                           return {.refusal = errc::bulkhead_timeout};
+                                         }},
+                            recorder{&log});
+    CHECK(answer.error().code == (left == 10ms ? errc::deadline_exceeded : errc::bulkhead_timeout));
+    CHECK(t.seen.empty());
+    CHECK(door.snapshot(t.clock.now()).available == 5);  // nothing was used up
+    CHECK(log.size() == (left == 10ms ? 1 : 2));
+  }
+}
+
+TEST_CASE("a place that comes when the deadline has passed goes back", "[call]") {
+  bulkhead room({.limit = 1, .queue = 1});
+  auto held = room.try_acquire();
+  bench_of_test t;
+  const guard protects{.total_timeout = 10ms, .room = &room, .room_wait = 20ms};
+  const auto answer = run(protects, {}, t.clock, t.op(), line_of_test{&t, [&](bulkhead& asked, deadline latest) {
+                                                                        held.release();
+                                                                        t.clock.advance(10ms);
+                                                                        return asked.wait_acquire(latest);
+                                                                      }});
+  CHECK(answer.error().code == errc::deadline_exceeded);
+  CHECK(room.in_flight() == 0);
+}
+
+TEST_CASE("whoever waited in vain for a place is repeated as who was refused at once is, and each attempt may wait",
+          "[call]") {
+  bulkhead room({.limit = 1, .queue = 1});
+  auto held = room.try_acquire();
+  bench_of_test t;
+  t.answers = {7};
+  int waits = 0;
+  guard protects{.room = &room, .room_wait = 20ms, .retry = three_times};
+  const auto answer = run(protects, {.safety = idempotency::unsafe}, t.clock, t.op(),
+                          line_of_test{&t, [&](bulkhead& asked, deadline latest) -> bulkhead::admission {
+                                         if (++waits < 3) return {.refusal = errc::bulkhead_timeout};
+                                         held.release();
+                                         return asked.wait_acquire(latest);
+                                       }});
+  CHECK(answer.ok());
+  CHECK(waits == 3);
+  // For the whole call it is asked once, and its refusal is the call's.
+  held = room.try_acquire();
+  waits = 0;
+  protects.room_for = policy_scope::whole_call;
+  const auto once =
+      run(protects, {}, t.clock, t.op(), line_of_test{&t, [&](bulkhead&, deadline) -> bulkhead::admission {
+                                                        ++waits;
+                                                        return {.refusal = errc::bulkhead_full};
+                                                      }});
+  CHECK(once.error().code == errc::bulkhead_full);
+  CHECK(waits == 1);
+}
+
+TEST_CASE("a call that is cancelled in the queue ends as cancelled, and asks nothing more", "[call]") {
+  bulkhead room({.limit = 1, .queue = 1});
+  const auto held = room.try_acquire();
+  circuit_breaker breaker({.consecutive_failures = 1});
+  bench_of_test t;
+  std::vector<std::string> log;
+  const guard protects{.room = &room, .room_wait = 20ms, .breaker = &breaker, .retry = three_times};
+  const auto answer =
+      run(protects, {.safety = idempotency::idempotent}, t.clock, t.op(),
+          line_of_test{&t, [&](bulkhead&, deadline) -> bulkhead::admission { return {.refusal = errc::cancelled}; }},
+          recorder{&log});
+  CHECK(answer.error().code == errc::cancelled);
+  CHECK(log == std::vector<std::string>{"gave up: " + answer.error().code.message()});
+  CHECK(breaker.state() == breaker_state::closed);
+}
+
+TEST_CASE("a thread's call sleeps in the queue until another call leaves", "[call]") {
+  bulkhead room({.limit = 1, .queue = 1});
+  auto held = room.try_acquire();
+  std::thread leaves([&] {
+    while (room.waiting() == 0) std::this_thread::yield();
+    held.release();
+  });
+  const auto answer =
+      run({.room = &room, .room_wait = 1h}, {}, steady_clock{}, [](const attempt&) -> outcome<int> { return 7; });
+  leaves.join();
+  REQUIRE(answer.ok());
+  CHECK(room.snapshot().served == 1);
+  CHECK(room.in_flight() == 0);
+}
+
+TEST_CASE("validate refuses a wait where nobody can wait", "[call]") {
+  bulkhead without({.limit = 1});
+  bulkhead with({.limit = 1, .queue = 1});
+  CHECK(validate(guard{.room_wait = 1ms}).field == "room_wait");
+  CHECK(validate(guard{.room = &without, .room_wait = 1ms}).field == "room_wait");
+  CHECK(validate(guard{.room = &with, .room_wait = -1ms}).field == "room_wait");
+  CHECK_FALSE(validate(guard{.room = &with, .room_wait = 1ms}));
+  CHECK_FALSE(validate(guard{.room = &with}));
 }

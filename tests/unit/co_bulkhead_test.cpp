@@ -180,3 +180,88 @@ TEST_CASE("B3 co_acquire: threads and coroutines stand in one line", "[co_bulkhe
   third.join();
   CHECK(order == std::vector{1, 2, 3});
 }
+
+namespace {
+
+task<> wait_in(bulkhead& room, run_loop& loop, visit& into, deadline until = {}, std::stop_token stop = {}) {
+  into.got = co_await co_wait_acquire(room, loop, until, std::move(stop));
+  into.over = true;
+}
+void run_all(run_loop& loop, const manual_clock& clock) {
+  while (loop.run_ready() + loop.run_due(clock.now()) != 0) continue;
+}
+
+}  // namespace
+
+TEST_CASE("co_wait_acquire: its deadline is kept by its loop's timers, and nobody else's wait ends with it",
+          "[co_bulkhead]") {
+  bulkhead room({.limit = 1, .queue = 2});
+  run_loop loop;
+  manual_clock clock;
+  std::array<mark, 2> ended;
+  std::array<visit, 2> visits;
+  auto inside = room.try_acquire();
+  for (std::size_t i = 0; i < 2; ++i)
+    spawn(loop, wait_in(room, loop, visits[i], deadline::after(clock.now(), (i + 1) * 1ms)), ended[i]);
+  run_all(loop, clock);
+  CHECK(room.waiting() == 2);
+  clock.advance(1ms);
+  run_all(loop, clock);
+  CHECK(visits[0].got.refusal == errc::bulkhead_timeout);
+  CHECK_FALSE(visits[1].over);
+  inside.release();
+  run_all(loop, clock);
+  CHECK(visits[1].got);
+  CHECK(ended[1].was_run());
+  // Its timer is gone.
+  clock.advance(1h);
+  CHECK(loop.run_due(clock.now()) == 0);
+}
+
+TEST_CASE(
+    "co_wait_acquire: a place is taken at once if it is there, refused if there is no room to wait, as by co_acquire",
+    "[co_bulkhead]") {
+  bulkhead room({.limit = 1});
+  run_loop loop;
+  visit mine;
+  visit next;
+  run(loop, wait_in(room, loop, mine));
+  CHECK(mine.got);
+  run(loop, wait_in(room, loop, next));
+  CHECK(next.got.refusal == errc::bulkhead_full);
+  CHECK(room.refused() == 1);
+}
+
+TEST_CASE("co_wait_acquire: a place that comes in the same moment as the deadline or a stop is had or handed on",
+          "[co_bulkhead]") {
+  enum class first { release, time, stop };
+  const auto order = GENERATE(std::array{first::release, first::time}, std::array{first::time, first::release},
+                              std::array{first::release, first::stop}, std::array{first::stop, first::release},
+                              std::array{first::time, first::stop}, std::array{first::stop, first::time});
+  bulkhead room({.limit = 1, .queue = 1});
+  run_loop loop;
+  manual_clock clock;
+  mark ended;
+  visit mine;
+  std::stop_source stop;
+  auto inside = room.try_acquire();
+  spawn(loop, wait_in(room, loop, mine, deadline::after(clock.now(), 1ms), stop.get_token()), ended);
+  run_all(loop, clock);
+  for (const first what : order) {
+    if (what == first::release) inside.release();
+    if (what == first::stop) stop.request_stop();
+    if (what == first::time) {
+      clock.advance(1ms);
+      static_cast<void>(loop.run_due(clock.now()));
+    }
+  }
+  run_all(loop, clock);
+  REQUIRE(ended.was_run());
+  CHECK(static_cast<bool>(mine.got) == (order[0] == first::release));
+  if (order[0] == first::time) CHECK(mine.got.refusal == errc::bulkhead_timeout);
+  if (order[0] == first::stop) CHECK(mine.got.refusal == errc::cancelled);
+  mine.got = {};
+  inside.release();
+  CHECK(room.in_flight() == 0);
+  CHECK(room.waiting() == 0);
+}

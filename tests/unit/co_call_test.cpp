@@ -111,6 +111,56 @@ TEST_CASE("attempts of a coroutine's call are repeated after their waits, and no
   CHECK(budget.granted() == 2);
 }
 
+TEST_CASE("a coroutine's call waits in the queue of a full room, for as long as it may", "[co_call]") {
+  stage on;
+  frame_arena<> arena;
+  on.answers = {7, 8};
+  bulkhead room({.limit = 1, .queue = 1});
+  circuit_breaker judge({.consecutive_failures = 1});
+  const pipeline pipe("orders", with::bulkhead(room, 2ms), with::breaker(judge));
+  std::optional<outcome<int>> result;
+  const auto begin = [&](mark& ended, std::stop_token stop = {}) {
+    auto call = co_call(arena, pipe, {}, on.loop, on.op(), std::move(stop), on.time());
+    result.reset();
+    spawn(on.loop, keeps<decltype(call), outcome<int>>(std::move(call), result), ended);
+    on.step();
+    CHECK(room.waiting() == 1);
+  };
+  auto held = room.try_acquire();
+  {
+    mark ended;
+    begin(ended);
+    on.clock.advance(1ms);
+    const time_point at = on.clock.now();
+    held.release();
+    on.run_to(ended);
+    CHECK(**result == 7);
+    CHECK(on.seen.back().begun == at);
+  }
+  held = room.try_acquire();
+  {
+    mark ended;
+    begin(ended);
+    on.clock.advance(2ms);
+    on.step();
+    REQUIRE(ended.was_run());
+    CHECK(result->error().code == errc::bulkhead_timeout);
+  }
+  {
+    mark ended;
+    std::stop_source stop;
+    begin(ended, stop.get_token());
+    stop.request_stop();
+    on.step();
+    REQUIRE(ended.was_run());
+    CHECK(result->error().code == errc::cancelled);
+  }
+  CHECK(on.seen.size() == 1);
+  CHECK(judge.state() == breaker_state::closed);
+  held.release();
+  CHECK(room.in_flight() == 0);
+}
+
 TEST_CASE("a stop ends a coroutine's call in its wait, and is neutral", "[co_call]") {
   stage on;
   frame_arena<> room;

@@ -21,7 +21,9 @@
 #include "holdfast/core/outcome.hpp"
 #include "holdfast/exec/call_machine.hpp"
 #include "holdfast/exec/guard.hpp"
+#include "holdfast/policy/bulkhead.hpp"
 #include "holdfast/time/clock.hpp"
+#include "holdfast/time/deadline.hpp"
 
 namespace holdfast {
 
@@ -32,6 +34,16 @@ struct sleep_on_this_thread {
     return true;
   }
 };
+
+// Waits in the line of a room that is full, by steady time; a wait that goes by another clock has enter(room, until) itself.
+template <class Wait>
+bulkhead::admission wait_for_room(Wait& wait, bulkhead& room, deadline until) {
+  if constexpr (requires { wait.enter(room, until); }) {
+    return wait.enter(room, until);
+  } else {
+    return room.wait_acquire(until);
+  }
+}
 
 // `op(const attempt&) -> outcome<T>` keeps to the attempt's deadline itself: nothing here can stop it. The call began at
 // `begun`.
@@ -49,6 +61,9 @@ auto run_from(time_point begun, const guard& protects, const call_context& conte
         return answer;
       }
       step = machine.finish(answer.kind(), answer.error(), clock.now());
+    } else if (Shape.room != presence::absent && step == call_step::room) {
+      auto got = wait_for_room(wait, *protects.room, deadline(machine.wake_at()));
+      step = machine.entered(std::move(got), clock.now());
     } else if (wait(machine.wake_at())) {
       step = machine.resume(clock.now());
     } else {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// call_machine: one guarded call as a sequence of steps: attempt, wait, done. Whoever drives it makes the attempts.
+// call_machine: one guarded call as a sequence of steps: attempt, wait, room, done. Whoever drives it makes the attempts.
 //
 //   operation   caller             progress    allocates   note
 //   start       the call's owner   lock-free   never       once; says what to do next: attempt, wait or done
 //   finish      the call's owner   lock-free   never       takes the attempt's result, says what next
 //   answered    the call's owner   lock-free   never       finish for an attempt that was answered
 //   resume      the call's owner   lock-free   never       the wait is over
+//   entered     the call's owner   lock-free   never       the wait for a place in the room is over
 //   cancel      the call's owner   lock-free   never       the caller went away; nobody is judged by it
 //
 // In short: one owner a call | lock-free | never | the last error, attempts made, the guard that ended them
@@ -17,7 +18,8 @@
 // The order, and why. The deadline is asked first: work whose answer nobody awaits is waste. Then what is asked once a
 // call: the rate limiter at the door. Then, for each attempt: the bulkhead comes before the breaker, so that a scarce
 // half-open probe is never taken by a call that the bulkhead then turns away; the attempts' rate limiter comes last,
-// because what it hands out is used up. What an inner policy refuses gives the outer permits back as abandoned. Retry is
+// because what it hands out is used up. (A call that waits in the bulkhead's queue does so before it asks the others: what they
+// say is of the moment at which it can be made.) What an inner policy refuses gives the outer permits back as abandoned. Retry is
 // the loop around the attempt, so each attempt is admitted and counted anew, unless the guard says `whole_call`. An
 // adaptive limit hears how each attempt ended, and the room gets the limit that it has found.
 // Counting (the observer) comes before any fallback, so that a served fallback cannot hide a failure. An answer that
@@ -56,7 +58,12 @@
 
 namespace holdfast {
 
-enum class call_step : std::uint8_t { attempt, wait, done };
+enum class call_step : std::uint8_t {
+  attempt,  // make one: current()
+  wait,     // until wake_at(), then resume()
+  room,     // wait in the queue of the guard's room, until wake_at() at the longest, then entered()
+  done,
+};
 
 // Is a policy there? Known where a pipeline was composed, and asked of the guard where it is handed in.
 enum class presence : std::uint8_t { asked, absent, present };
@@ -118,17 +125,26 @@ class call_machine {
     return try_attempt(now);
   }
 
+  // After `room`: what came of it.
+  [[gnu::noinline]] call_step entered(bulkhead::admission got, time_point now) noexcept {
+    [[maybe_unused]] const auto watched = watch_step();
+    if (got.refusal == errc::cancelled) return end_cancelled(now);
+    if (context_.until.passed(now)) return give_up(errc::deadline_exceeded, now);
+    if (!got) return refused(got.refusal, guard_.room_for, now);
+    room_ = std::move(got.place);
+    return admit(now);
+  }
+
   // The caller went away, during an attempt or a wait: neutral for the breaker, never a failure of the callee.
   void cancel(time_point now) noexcept {
     [[maybe_unused]] const auto watched = watch_step();
     if (in_attempt_) end_attempt(verdict::cancelled, now);
-    last_ = verdict::cancelled;
-    give_up(errc::cancelled, now);
+    end_cancelled(now);
   }
 
   // Valid after `attempt`.
   [[nodiscard]] const attempt& current() const noexcept { return attempt_; }
-  // Valid after `wait`.
+  // Valid after `wait` and `room`.
   [[nodiscard]] time_point wake_at() const noexcept { return wake_at_; }
   // Valid after a `done` that no answer caused: the last error, with the attempts made and the guard that ended them.
   [[nodiscard]] const error& failure() const noexcept {
@@ -166,9 +182,21 @@ class call_machine {
     ++tries_;
     if (has_room() && !room_) {
       if (has_limit()) guard_.take_limit(guard_.limit->limit());
-      room_ = guard_.room->try_acquire();
-      if (!room_) return refused(errc::bulkhead_full, guard_.room_for, now);
+      room_ = guard_.room->try_take();
+      if (!room_) return found_full(now);
     }
+    return admit(now);
+  }
+  [[gnu::noinline]] call_step found_full(time_point now) noexcept {
+    if (guard_.room_wait > duration::zero()) {
+      wake_at_ = context_.until.tightened(now, guard_.room_wait).at();
+      return call_step::room;
+    }
+    room_ = guard_.room->try_acquire();  // which counts the refusal
+    return room_ ? admit(now) : refused(errc::bulkhead_full, guard_.room_for, now);
+  }
+  // What is asked behind the room.
+  [[gnu::always_inline]] call_step admit(time_point now) noexcept {
     if (has_breaker() && !ticket_) {
       auto admitted = guard_.breaker->admit(now);
       if (admitted.transition) observer_.on_transition(guard_, admitted.transition);
@@ -253,6 +281,10 @@ class call_machine {
     return call_step::wait;
   }
 
+  call_step end_cancelled(time_point now) noexcept {
+    last_ = verdict::cancelled;
+    return give_up(errc::cancelled, now);
+  }
   [[gnu::noinline]] call_step give_up(error why, time_point now) noexcept {
     return_tokens();
     end_call(now);

@@ -9,6 +9,9 @@
 //                                                          locks of
 //                                                          std::stop_callback
 //
+//   co_await co_wait_acquire(room, loop,     as above      as co_acquire, and  never       as with both
+//     until, a std::stop_token)                            the loop's timers
+//
 //   * what `where` does is its own
 //
 // In short: any coroutine | as bulkhead; nobody sleeps | never; as the executor | why, in the admission
@@ -23,7 +26,8 @@
 // executor (exec/runnable.hpp), when it has been handed a place, its deadline has passed or it was asked to stop: the first of
 // these counts. Any coroutine type may await it that takes awaitables of others (boost::asio::awaitable does not).
 //
-// Nobody here has a timer: the deadline is kept by whoever calls bulkhead::expire() now and then, as a loop's thread may:
+// co_wait_acquire goes by way of the loop if there is no place, and keeps its deadline itself, by the loop's timers.
+// co_acquire has none: its deadline is kept by whoever calls bulkhead::expire() now and then, as a loop's thread may:
 //
 //   while (!loop.run_until(done, deadline::after(steady_clock::now(), 5ms))) room.expire(steady_clock::now());
 //
@@ -46,9 +50,11 @@
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/error.hpp"
 #include "holdfast/core/waiter.hpp"
+#include "holdfast/exec/co_sleep.hpp"
 #include "holdfast/exec/runnable.hpp"
 #include "holdfast/policy/bulkhead.hpp"
 #include "holdfast/time/deadline.hpp"
+#include "holdfast/time/timer_heap.hpp"
 
 namespace holdfast {
 
@@ -114,6 +120,82 @@ class [[nodiscard]] co_acquire : waiter, runnable {
   std::optional<bulkhead::waiting_place> mine_;
   plain<std::coroutine_handle<>> caller_;
   atomic<phase> phase_{phase::entering};
+};
+
+template <timed_executor Loop>
+class [[nodiscard]] co_wait_acquire : waiter, runnable, timer {
+ public:
+  co_wait_acquire(bulkhead& room, Loop& loop, deadline until, std::stop_token stop = {}) noexcept
+      : waiter(told_so),
+        runnable(posted),
+        timer(it_is_time),
+        room_(room),
+        loop_(loop),
+        until_(until),
+        stop_(std::move(stop)) {}
+  co_wait_acquire(const co_wait_acquire&) = delete;
+  co_wait_acquire& operator=(const co_wait_acquire&) = delete;
+
+  [[nodiscard]] bool await_ready() noexcept {
+    at_once_ = room_.try_take();
+    return static_cast<bool>(at_once_);
+  }
+  void await_suspend(std::coroutine_handle<> caller) noexcept {
+    caller_ = caller;
+    loop_.post(*this);  // and touched no more: it may have been resumed and be gone
+  }
+  bulkhead::admission await_resume() noexcept {
+    if (at_once_) return {std::move(at_once_)};
+    if (!mine_) return {.refusal = errc::bulkhead_full};
+    return room_.collect(*mine_);
+  }
+
+ private:
+  struct give_up {
+    bulkhead& room;
+    bulkhead::waiting_place mine;
+    void operator()() const noexcept { static_cast<void>(room.cancel(mine)); }
+  };
+
+  // Posted to begin, and once more when its wait has ended, in whatever way. All of it is run on the loop's thread but for told_so.
+  static void posted(runnable& self) noexcept {
+    auto& me = static_cast<co_wait_acquire&>(self);
+    if (!me.begun_) {
+      me.begun_ = true;
+      me.mine_ = me.room_.enter(me, me.until_);
+      if (!me.mine_) return me.caller_.resume();
+      // It may have been told by now, and even be posted: that is run later, here.
+      if (!me.until_.is_never()) {
+        me.loop_.run_at(me, me.until_.at());
+        me.has_timer_ = true;
+      }
+      if (me.stop_.stop_possible()) me.on_stop_.emplace(me.stop_, give_up{me.room_, *me.mine_});
+      return;
+    }
+    if (me.has_timer_) me.loop_.cancel(me);
+    me.on_stop_.reset();  // waits for one who gives up for it, and comes too late
+    me.caller_.resume();
+  }
+  static void it_is_time(timer& self) noexcept {
+    auto& me = static_cast<co_wait_acquire&>(self);
+    me.has_timer_ = false;
+    static_cast<void>(me.room_.time_out(*me.mine_));  // whether by this or before, it is told
+  }
+  static void told_so(waiter& self) noexcept {
+    auto& me = static_cast<co_wait_acquire&>(self);
+    me.loop_.post(me);
+  }
+
+  bulkhead& room_;
+  Loop& loop_;
+  const deadline until_;
+  std::stop_token stop_;
+  std::optional<std::stop_callback<give_up>> on_stop_;
+  bulkhead::permit at_once_;
+  std::optional<bulkhead::waiting_place> mine_;
+  std::coroutine_handle<> caller_;
+  bool begun_ = false;
+  bool has_timer_ = false;
 };
 
 }  // namespace holdfast

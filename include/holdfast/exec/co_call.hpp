@@ -32,11 +32,13 @@
 #include "holdfast/core/outcome.hpp"
 #include "holdfast/exec/awaiter.hpp"
 #include "holdfast/exec/call_machine.hpp"
+#include "holdfast/exec/co_bulkhead.hpp"
 #include "holdfast/exec/co_sleep.hpp"
 #include "holdfast/exec/frame_arena.hpp"
 #include "holdfast/exec/guard.hpp"
 #include "holdfast/exec/task.hpp"
 #include "holdfast/time/clock.hpp"
+#include "holdfast/time/deadline.hpp"
 
 namespace holdfast {
 
@@ -64,6 +66,9 @@ auto co_call(arena& /*of its frame*/, const guard& protects, call_context contex
         break;
       }
       step = machine.finish(answer.kind(), answer.error(), clock.now());
+    } else if (Shape.room != presence::absent && step == call_step::room) {
+      auto got = co_await co_wait_acquire(*protects.room, loop, deadline(machine.wake_at()), stop);
+      step = machine.entered(std::move(got), clock.now());
     } else {
       const bool in_time = co_await co_sleep(loop, machine.wake_at(), stop);
       if (!in_time) {

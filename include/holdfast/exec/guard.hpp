@@ -60,6 +60,7 @@ struct guard {
   duration total_timeout{};      // zero: a call may last as long as its context says
   rate_limiter* rate = nullptr;  // charged once a call, however often it is repeated
   bulkhead* room = nullptr;
+  duration room_wait{};             // zero: who finds it full is refused; else so long may a call wait in its queue
   adaptive_limit* limit = nullptr;  // finds out from each attempt how many the room should take
   circuit_breaker* breaker = nullptr;
   rate_limiter* attempt_rate = nullptr;  // charged for each attempt
@@ -89,7 +90,10 @@ static_assert(std::is_aggregate_v<guard>);
 constexpr option_error validate(const guard& g) noexcept {
   return first_of(
       at_least("total_timeout", g.total_timeout.count(), 0), at_least("attempt_timeout", g.attempt_timeout.count(), 0),
-      validate(g.retry),
+      at_least("room_wait", g.room_wait.count(), 0), validate(g.retry),
+      g.room_wait > duration::zero() && (g.room == nullptr || g.room->queue() == 0)
+          ? option_error{"room_wait", g.room_wait.count(), "zero, without a room that has a queue", 0}
+          : option_error{},
       g.limit != nullptr && g.room == nullptr ? option_error{"limit", 1, "only with a room", 0} : option_error{});
 }
 

@@ -19,7 +19,8 @@
 //   deadline          of the whole call: before all that may take time of it
 //   rate              before retry: charged once a call. Once more behind the breaker: for each attempt
 //   bulkhead          before retry: one place for the whole call, its waits too; behind it: one for each attempt.
-//                     with::adaptive_bulkhead(room, limit): how many places there are is found out from each attempt
+//                     with::adaptive_bulkhead(room, limit): how many places there are is found out from each attempt.
+//                     Both take how long a call may wait in the room's queue for a place: with::bulkhead(room, 5ms)
 //   retry
 //   breaker           behind retry, so that it sees every attempt, or with::whole_call, before it; behind the bulkhead, which would
 //                     otherwise turn away those that hold one of its few probes

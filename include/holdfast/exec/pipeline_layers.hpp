@@ -48,22 +48,25 @@ class rate {
 class bulkhead {
  public:
   static constexpr layer_kind kind = layer_kind::bulkhead;
-  constexpr explicit bulkhead(holdfast::bulkhead& room) noexcept : room_(&room) {}
+  // A call that finds it full may wait so long in its queue.
+  constexpr explicit bulkhead(holdfast::bulkhead& room, duration wait = {}) noexcept : room_(&room), wait_(wait) {}
   constexpr void enter(guard& g, bool inside) const noexcept {
     g.room = room_;
+    g.room_wait = wait_;
     g.room_for = inside ? policy_scope::each_attempt : policy_scope::whole_call;
   }
 
  private:
   holdfast::bulkhead* room_;
+  duration wait_;
 };
 
 // One whose limit is found out from each attempt.
 class adaptive_bulkhead : public bulkhead {
  public:
   static constexpr bool adaptive = true;
-  constexpr adaptive_bulkhead(holdfast::bulkhead& room, adaptive_limit& limit) noexcept
-      : bulkhead(room), limit_(&limit) {}
+  constexpr adaptive_bulkhead(holdfast::bulkhead& room, adaptive_limit& limit, duration wait = {}) noexcept
+      : bulkhead(room, wait), limit_(&limit) {}
   constexpr void enter(guard& g, bool inside) const noexcept {
     bulkhead::enter(g, inside);
     g.limit = limit_;

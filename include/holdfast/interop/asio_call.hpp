@@ -13,7 +13,8 @@
 // permit stays taken until it has really ended. So an operation may outlive the call: it owns what it uses (captures by
 // value or shared_ptr, never a reference into the caller's frame). What `op` throws is an error like any other.
 //
-// The executor is a strand, or an io_context run by one thread: the attempt and its timer must not run at once.
+// The executor is a strand, or an io_context run by one thread: the attempt and its timer must not run at once. An io_context
+// on which calls wait for a place in a bulkhead (guard::room_wait) is not destroyed while others use that bulkhead.
 // When the calling coroutine is cancelled the call ends with errc::cancelled, which no breaker counts.
 //
 // Proof: tests/unit/asio_call_test.cpp.
@@ -30,13 +31,17 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "holdfast/core/waiter.hpp"
 #include "holdfast/exec/call.hpp"
 #include "holdfast/exec/catch_errors.hpp"
 #include "holdfast/interop/boost_error.hpp"
+#include "holdfast/policy/bulkhead.hpp"
+#include "holdfast/time/deadline.hpp"
 
 namespace holdfast {
 
@@ -82,6 +87,47 @@ boost::asio::awaitable<Result> attempt_until_deadline(call_machine<Observer>& ma
   co_return errc::attempt_timeout;
 }
 
+// Waits in the queue of a room that is full. Its executor is the call's own, a strand.
+inline boost::asio::awaitable<bulkhead::admission> enter_room(bulkhead& room, deadline until) {
+  namespace asio = boost::asio;
+  struct bell : waiter {
+    explicit bell(const asio::any_io_executor& where) : waiter(told_so), timer(where) {}
+    // By whoever ends the wait, on any thread.
+    static void told_so(waiter& self) noexcept {
+      auto& me = static_cast<bell&>(self);
+      asio::post(me.timer.get_executor(), [&me] {
+        me.rung = true;
+        me.timer.cancel();
+      });
+    }
+    asio::steady_timer timer;
+    bool rung = false;
+  };
+  // Where its io_context is destroyed under it, it leaves the line; nobody else may be about to serve it then.
+  struct stand {
+    bulkhead& in;
+    std::optional<bulkhead::waiting_place> place;
+    ~stand() {
+      if (!place) return;
+      static_cast<void>(in.cancel(*place));
+      static_cast<void>(in.collect(*place));
+    }
+  };
+  bell mine(co_await asio::this_coro::executor);
+  stand here{room, room.enter(mine, until)};
+  if (!here.place) co_return bulkhead::admission{.refusal = errc::bulkhead_full};
+  mine.timer.expires_at(until.at());
+  while (!mine.rung) {
+    const auto [stopped] = co_await mine.timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (mine.rung) break;
+    // Whether by this or before, it is told; and nothing else is waited for now.
+    static_cast<void>(stopped ? room.cancel(*here.place) : room.time_out(*here.place));
+    mine.timer.expires_at(time_point::max());
+  }
+  const auto had = *std::exchange(here.place, std::nullopt);
+  co_return room.collect(had);
+}
+
 template <class Result, class Op, class Observer>
 boost::asio::awaitable<Result> drive_call(const guard& protects, const call_context& context, const Op& op,
                                           Observer& observer) {
@@ -99,6 +145,9 @@ boost::asio::awaitable<Result> drive_call(const guard& protects, const call_cont
       }
       step = machine.finish(answer.kind(), answer.ok() ? error{} : answer.error(), steady_clock::now());
       if (answer.kind() == verdict::ok) co_return answer;
+    } else if (step == call_step::room) {
+      auto got = co_await enter_room(*protects.room, deadline(machine.wake_at()));
+      step = machine.entered(std::move(got), steady_clock::now());
     } else {
       timer.expires_at(machine.wake_at());
       const auto [stopped] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));

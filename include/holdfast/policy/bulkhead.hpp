@@ -190,6 +190,8 @@ class alignas(cache_line_size) bulkhead {
   [[nodiscard]] std::optional<waiting_place> enter(waiter& who, deadline until) noexcept { return join(&who, until); }
   // Ends its wait, if it still waits; it is told of that.
   [[nodiscard]] bool cancel(const waiting_place& which) noexcept { return line_.end(which, wait_end::cancelled); }
+  // The same where it waits no longer because it is too late, for those who keep their own deadline.
+  [[nodiscard]] bool time_out(const waiting_place& which) noexcept { return line_.end(which, wait_end::late); }
   admission collect(const waiting_place& mine) noexcept {
     switch (line_.collect(mine)) {
       case wait_end::served: return {permit(this)};
@@ -221,6 +223,7 @@ class alignas(cache_line_size) bulkhead {
   [[nodiscard]] std::uint32_t limit() const noexcept { return limit_of(word_.load(mo::relaxed)); }  // hint: as above
   [[nodiscard]] std::uint64_t refused() const noexcept { return refused_.load(mo::relaxed); }       // counter: refusals
   [[nodiscard]] std::uint32_t waiting() const noexcept { return line_.waiting(); }
+  [[nodiscard]] std::uint32_t queue() const noexcept { return line_.most(); }
   [[nodiscard]] bulkhead_snapshot snapshot() const noexcept {
     const std::uint64_t seen = word_.load(mo::relaxed);  // hint: as above
     return {.in_flight = taken_of(seen),

@@ -182,6 +182,7 @@ class alignas(cache_line_size) waiting_line {
 
   // ---- anyone
 
+  [[nodiscard]] std::uint32_t most() const noexcept { return most_; }
   [[nodiscard]] std::uint32_t waiting() const noexcept {
     std::uint32_t count = 0;
     for (std::uint32_t index = 0; index < places(); ++index) {
