@@ -18,6 +18,7 @@ json to_json(dependency& d) {
   const time_point now = steady_clock::now();
   const breaker_snapshot s = d.breaker().snapshot(now);
   const retry_budget_snapshot b = d.budget().snapshot(now);
+  const bulkhead_snapshot r = d.room().snapshot();
   const dependency_counts n = d.metrics().counts();
   return {{"name", d.name()},
           {"state", name_of(s.state)},
@@ -51,7 +52,14 @@ json to_json(dependency& d) {
             {"min_per_second", d.budget().options().min_per_second},
             {"burst", b.burst}}},
           {"bulkhead",
-           {{"in_flight", d.room().in_flight()}, {"limit", d.room().limit()}, {"refused", d.room().refused()}}}};
+           {{"in_flight", r.in_flight},
+            {"limit", r.limit},
+            {"refused", r.refused},
+            {"queue", d.room().queue()},
+            {"waiting", r.waiting},
+            {"served", r.served},
+            {"timed_out", r.timed_out},
+            {"cancelled", r.cancelled}}}};
 }
 
 http_response json_response(const json& body) {

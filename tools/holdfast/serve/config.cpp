@@ -169,8 +169,9 @@ bool ends_with(const std::string& text, std::string_view end) {
 }
 
 // Where a policy's option has another name than the setting that it comes from.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 7> settings_of{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 8> settings_of{{
     {"limit", "bulkhead"},
+    {"queue", "bulkhead_queue"},
     {"max_attempts", "attempts"},
     {"base", "backoff_base"},
     {"cap", "backoff_cap"},

@@ -54,6 +54,8 @@ void add_dependency(std::vector<field>& f, const std::string& name, dependency_o
   };
   time("attempt_timeout", "one attempt", o.attempt_timeout, 1, minute_ms);
   count("bulkhead", "attempts at the same time", o.bulkhead, 1, 10'000);
+  count("bulkhead_queue", "attempts that may wait for a place there, 0: none", o.bulkhead_queue, 0, 4'096);
+  time("bulkhead_wait", "for such a place, at most", o.bulkhead_wait, 0, minute_ms);
   count("attempts", "attempts of one call, the first included", o.attempts, 1, 10);
   time("backoff_base", "before the first retry, with jitter", o.backoff_base, 0, minute_ms);
   time("backoff_cap", "before any retry, at most", o.backoff_cap, 0, minute_ms);

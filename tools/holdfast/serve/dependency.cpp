@@ -14,6 +14,7 @@ dependency::dependency(std::string_view name, const dependency_options& o, std::
       budget_(budget_of(o)),
       guard_{.name = name_,
              .room = &room_,
+             .room_wait = o.bulkhead_queue == 0 ? milliseconds(0) : o.bulkhead_wait,
              .breaker = &breaker_,
              .budget = &budget_,
              .retry = retry_of(o, o.attempts),

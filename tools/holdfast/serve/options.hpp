@@ -46,6 +46,8 @@ struct log_options {
 struct dependency_options {
   milliseconds attempt_timeout{100};
   std::int64_t bulkhead = 64;
+  std::int64_t bulkhead_queue = 0;
+  milliseconds bulkhead_wait{10};
   std::int64_t attempts = 2;
   milliseconds backoff_base{2};
   milliseconds backoff_cap{20};

@@ -24,7 +24,7 @@ constexpr T as(std::int64_t n) noexcept {
 }
 
 constexpr bulkhead_options room_of(const dependency_options& o) noexcept {
-  return {.limit = as<std::uint32_t>(o.bulkhead)};
+  return {.limit = as<std::uint32_t>(o.bulkhead), .queue = as<std::uint32_t>(o.bulkhead_queue)};
 }
 
 constexpr circuit_breaker_options breaker_of(const dependency_options& o, std::uint64_t seed) noexcept {

@@ -116,6 +116,10 @@ void service_metrics::watch(dependency& d) {
        [](const bulkhead& b) noexcept { return b.in_flight(); });
   show(registry_, metric_kind::counter, "holdfast_bulkhead_refused_total", "Attempts it had no place for.", d.room(),
        name, [](const bulkhead& b) noexcept { return b.refused(); });
+  show(registry_, metric_kind::gauge, "holdfast_bulkhead_waiting", "Attempts that wait for a place now.", d.room(),
+       name, [](const bulkhead& b) noexcept { return b.waiting(); });
+  show(registry_, metric_kind::counter, "holdfast_bulkhead_timed_out_total", "Attempts that waited for one in vain.",
+       d.room(), name, [](const bulkhead& b) noexcept { return b.snapshot().timed_out; });
 }
 
 std::size_t service_metrics::index_of_tier(std::string_view tier) noexcept {

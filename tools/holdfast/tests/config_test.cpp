@@ -167,6 +167,8 @@ TEST_CASE("config: every policy is asked about its options, whoever set them, an
         "configuration: cdn.consecutive_failures: must be at most 511, is 1000\n");
   CHECK(complaint([](options& o) { o.replica.bulkhead = 0; }) ==
         "configuration: replica.bulkhead: must be at least 1, is 0\n");
+  CHECK(complaint([](options& o) { o.replica.bulkhead_queue = 5'000; }) ==
+        "configuration: replica.bulkhead_queue: must be at most 4096, is 5000\n");
   CHECK(complaint([](options& o) { o.primary_write.attempts = -3; }) ==
         "configuration: primary_write.attempts: must be at least 1, is 0\n");
   CHECK(complaint([](options& o) { o.primary.budget_permille = 10'001; }) ==

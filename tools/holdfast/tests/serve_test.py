@@ -518,6 +518,18 @@ class Faults(unittest.TestCase):
             self.assertEqual(pending.result().status, 200)
         self.assertGreater(s.breakers()["primary_write"]["retries"], 0)
 
+    def test_writes_that_find_no_place_wait_in_the_queue_that_they_are_given(self):
+        s = self.start("--primary_write.bulkhead", "1", "--primary_write.bulkhead_queue", "64",
+                       "--primary_write.bulkhead_wait", "9s", "--primary_write.attempt_timeout", "9s",
+                       "--write-deadline", "20s")
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            statuses = list(pool.map(lambda i: s.put(f"u{1 + i % 200:06d}", {"name": "Patient"}).status, range(400)))
+        self.assertEqual(statuses, [200] * 400)
+        seen = s.breakers()["primary_write"]["bulkhead"]
+        self.assertEqual((seen["queue"], seen["waiting"], seen["refused"], seen["timed_out"], seen["in_flight"]), (64, 0, 0, 0, 0))
+        self.assertGreater(seen["served"], 0)
+        self.assertEqual(s.metric("holdfast_bulkhead_waiting", dependency="primary_write"), 0)
+
     def test_a_conditional_put_is_required_when_configured(self):
         s = self.start("--require-if-match", "on")
         r = s.put("u000001", {"name": "Nobody"})
