@@ -7,9 +7,12 @@
 //
 // The loops are tight and the lines warm: these are costs of throughput. 32 calls are one iteration of a sample, so that
 // the sample's own counting does not weigh as much as the call. Results pass through an opaque value each time.
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <utility>
 
 #include "holdfast/core/atomic.hpp"
@@ -105,6 +108,62 @@ struct two_readings {
   std::uint64_t succeeded(time_point) { return 1; }
 };
 
+// Of the last hundred calls half may fail, whenever they were: a window that has one order of all results, so that whoever
+// keeps it writes where the others do. One call in four fails in the mixed case, which keeps the circuit closed.
+struct last_calls {
+  holdfast::circuit_breaker breaker{
+      {.failure_permille = 0, .last_calls = 100, .last_failure_permille = 500, .last_min_calls = 20}};
+  [[gnu::always_inline]] bool call(time_point now, verdict v = verdict::ok) {
+    auto admission = breaker.admit(now);
+    if (!admission) return false;
+    benchmark::ClobberMemory();
+    return !breaker.report(std::move(admission.ticket), v, now).transition;
+  }
+  std::uint64_t succeeded(time_point now) {
+    const auto seen = breaker.snapshot(now);
+    return seen.last_calls - seen.last_failed;
+  }
+};
+// The same with a std::mutex around a state, a ring of the last hundred results and how many of them failed.
+class mutex_last_calls {
+ public:
+  bool call(time_point now, verdict v = verdict::ok) {
+    if (!admit(now)) return false;
+    benchmark::ClobberMemory();
+    return report(v != verdict::ok, now);
+  }
+  std::uint64_t succeeded(time_point) { return held_ - failed_; }
+
+ private:
+  bool admit(time_point now) {
+    const std::lock_guard lock(mutex_);
+    return !open_ || now >= open_until_;
+  }
+  bool report(bool failed, time_point now) {
+    const std::lock_guard lock(mutex_);
+    if (held_ == results_.size()) {
+      failed_ -= results_[next_] ? 1U : 0U;
+    } else {
+      ++held_;
+    }
+    results_[next_] = failed;
+    next_ = next_ + 1 == results_.size() ? 0 : next_ + 1;
+    failed_ += failed ? 1U : 0U;
+    if (held_ < 20 || failed_ * 2 < held_) return true;
+    open_ = true;
+    open_until_ = now + 1s;
+    return false;
+  }
+
+  std::mutex mutex_;
+  bool open_ = false;
+  time_point open_until_{};
+  std::array<bool, 100> results_{};
+  std::size_t next_ = 0;
+  std::size_t held_ = 0;
+  std::size_t failed_ = 0;
+};
+
 // The least that asking could be: one relaxed load of a shared word and a branch that is always predicted.
 struct load_and_branch {
   holdfast::atomic<std::uint64_t> word{0};
@@ -187,6 +246,27 @@ void call_closed(benchmark::State& state) {
   if (breaker.succeeded(now) == 0) bench::fail(state, "no success was counted");
 }
 
+// One call in four fails.
+template <class Contender>
+void call_mixed(benchmark::State& state) {
+  const bench::pinned pin(state);
+  Contender& breaker = *bench::shared<Contender>::all[0];
+  time_point now = start;
+  std::uint64_t refused = 0;
+  for (auto _ : state) {
+    for (int i = 0; i < batch; ++i) {
+      benchmark::DoNotOptimize(now);
+      if (!breaker.call(now, i % 4 == 3 ? verdict::transient : verdict::ok)) [[unlikely]]
+        ++refused;
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * batch);
+  if (refused != 0) bench::fail(state, "a closed circuit refused a call");
+  const auto held = std::min<std::int64_t>(state.iterations() * batch, 100);
+  if (breaker.succeeded(now) != static_cast<std::uint64_t>(held * 3 / 4))
+    bench::fail(state, "the last calls are not what they were");
+}
+
 template <class Contender>
 void ask_open(benchmark::State& state) {
   const bench::pinned pin(state);
@@ -243,6 +323,13 @@ void row(const char* test_case, const char* contender, void (*function)(benchmar
     row<mutex_breaker_own_clock>(name, "std_mutex", call_closed<mutex_breaker_own_clock>, threads);
     row<two_readings>(name, "floor_two_readings", call_closed<two_readings>, threads);
   }
+
+  row<last_calls>("last_calls_1_thread", "holdfast", call_closed<last_calls>);
+  row<mutex_last_calls>("last_calls_1_thread", "std_mutex", call_closed<mutex_last_calls>);
+  row<last_calls>("last_calls_2_threads", "holdfast", call_closed<last_calls>, 2);
+  row<mutex_last_calls>("last_calls_2_threads", "std_mutex", call_closed<mutex_last_calls>, 2);
+  row<last_calls>("last_calls_mixed", "holdfast", call_mixed<last_calls>);
+  row<mutex_last_calls>("last_calls_mixed", "std_mutex", call_mixed<mutex_last_calls>);
 
   row<ours>("refuse_open", "holdfast", ask_open<ours>);
   row<compact>("refuse_open", "holdfast_compact", ask_open<compact>);

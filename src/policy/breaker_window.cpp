@@ -35,7 +35,7 @@ bool breaker_window::count(ring& where, bool own, std::uint32_t epoch, std::uint
   return (next & most) == 1;
 }
 
-bool breaker_window::count_ok(breaker_word word, time_point now) noexcept {
+bool breaker_window::count_ok(breaker_word word, time_point now, bool alone) noexcept {
   const std::uint32_t mine = std::min(thread_slot::current(), slots);
   const std::uint32_t at = epoch(now);
   slot& own = slots_[mine];
@@ -46,7 +46,9 @@ bool breaker_window::count_ok(breaker_word word, time_point now) noexcept {
   own.index.set(at % buckets);
   // own: just written by this thread
   const bool here = (own.ok[at % buckets].load(mo::relaxed) & ~most) == empty(at, word.generation());
-  own.length.set(here && word.is_calm() ? epochs_.left(now) : 0);
+  const std::uint64_t length = here && word.is_calm() ? epochs_.left(now) : 0;
+  own.length.set(alone ? length : 0);
+  own.length_too.set(length);
   return fresh;
 }
 

@@ -86,12 +86,25 @@ circuit_breaker::report_result circuit_breaker::report_slowly(breaker_word seen,
   const breaker_effect effect = rules_.effect_of(v);
   // What says nothing about the callee says nothing by its time either.
   const bool slow = effect != breaker_effect::neutral && rules_.is_slow(took);
+  if (rules_.counts_last() && effect == breaker_effect::success && !slow) {
+    const breaker_word word(word_.load(mo::relaxed));  // hint: as in report
+    const std::uint32_t mine = thread_slot::cached();
+    // Nothing is wrong, but the last calls are counted.
+    if (word == seen && mine < breaker_window::slots && window_.try_count_ok_too(mine, word, now)) {
+      const breaker_cause cause = count_last(seen, false, false);
+      if (cause == breaker_cause::none) [[likely]]
+        return {};
+      return {.transition = open(seen, cause, now)};
+    }
+  }
   switch (seen.state()) {
     case breaker_state::closed: return report_closed(seen, effect, slow, now);
     case breaker_state::metrics_only: {
       const breaker_word word(word_.load(mo::relaxed));  // hint: as in report
       if (rules_.same_generation(seen, word)) {
         count(word, effect, slow, now);
+        if (rules_.counts_last() && effect != breaker_effect::neutral)
+          count_last(seen, effect == breaker_effect::failure, slow);
       }
       break;
     }
@@ -108,7 +121,20 @@ bool circuit_breaker::count(breaker_word word, breaker_effect effect, bool slow,
   if (effect == breaker_effect::neutral) return false;
   const bool failed = effect == breaker_effect::failure;
   if (slow) return window_.count_slow(word, failed, now);
-  return failed ? window_.count_failed(word, now) : window_.count_ok(word, now);
+  return failed ? window_.count_failed(word, now) : window_.count_ok(word, now, !rules_.counts_last());
+}
+
+// Among the last calls, if there is a rule of them. What its shares say then.
+breaker_cause circuit_breaker::count_last(breaker_word seen, bool failed, bool slow) noexcept {
+  const count_window::sums last =
+      last_.count({.generation = seen.generation()}, options().last_calls, failed, slow, [&] {
+        // hint: who has begun another era there has seen the state of it here
+        return rules_.same_generation(seen, breaker_word(word_.load(mo::relaxed)));
+      });
+  if (last.failed == 0 && last.slow == 0) return breaker_cause::none;
+  if (rules_.last_rate_exceeded(last.failed, last.calls)) return breaker_cause::failure_rate;
+  if (rules_.last_slow_exceeded(last.slow, last.calls)) return breaker_cause::slow_rate;
+  return breaker_cause::none;
 }
 
 circuit_breaker::report_result circuit_breaker::told(report_result result) noexcept {
@@ -137,6 +163,9 @@ circuit_breaker::report_result circuit_breaker::report_closed(breaker_word seen,
   if (!rules_.same_generation(seen, before)) return told({.dropped_stale = true});
   // A state that ends between the check and the count costs nothing: the count carries the generation.
   const bool fresh = count(before, effect, slow, now);
+  const breaker_cause last = rules_.counts_last() && effect != breaker_effect::neutral
+                                 ? count_last(seen, effect == breaker_effect::failure, slow)
+                                 : breaker_cause::none;
   // Does the window have to be looked at? For a call that a rule of shares counts: yes. Any other can only lift the number of
   // calls to the minimum, or be the first to see that those have left the window.
   const bool counts = rules_.weighs(effect == breaker_effect::failure ? 1 : 0, slow ? 1 : 0);
@@ -153,28 +182,34 @@ circuit_breaker::report_result circuit_breaker::report_closed(breaker_word seen,
   if (result.dropped_stale) return {};
   if (result.transition) return result;
   if (effect == breaker_effect::success && before.level() != 0) decay_level(seen, now);
-  if (look) result.transition = judge_shares(seen, epoch, now);
+  if (last == breaker_cause::failure_rate) result.transition = open(seen, last, now);
+  if (look && !result.transition) result.transition = judge_shares(seen, epoch, now);
+  if (last == breaker_cause::slow_rate && !result.transition) result.transition = open(seen, last, now);
   return result;
+}
+
+// Unless the state of `seen` has ended.
+breaker_transition circuit_breaker::open(breaker_word seen, breaker_cause cause, time_point now) noexcept {
+  breaker_word word(word_.load(mo::relaxed));  // hint: the exchange decides
+  while (rules_.same_generation(seen, word)) {
+    const breaker_word next = rules_.opened(word, now);
+    if (swap(word, next)) return happened(word, next, cause, now);
+  }
+  return {};
 }
 
 // Opens if the window says so; takes the dirty mark away if the window holds nothing that a rule counts.
 breaker_transition circuit_breaker::judge_shares(breaker_word seen, std::uint32_t epoch, time_point now) noexcept {
   const breaker_window::sums sums = window_.counts(epoch, seen.generation(), rules_.counts_slow());
-  breaker_word word(word_.load(mo::relaxed));  // hint: the exchange decides
   const bool failing = rules_.rate_exceeded(sums.failed, sums.total());
-  if (failing || rules_.slow_exceeded(sums.slow, sums.timed())) {
-    while (rules_.same_generation(seen, word)) {
-      const breaker_word next = rules_.opened(word, now);
-      if (!swap(word, next)) continue;
-      return happened(word, next, failing ? breaker_cause::failure_rate : breaker_cause::slow_rate, now);
-    }
-    return {};
-  }
+  if (failing || rules_.slow_exceeded(sums.slow, sums.timed()))
+    return open(seen, failing ? breaker_cause::failure_rate : breaker_cause::slow_rate, now);
   if (rules_.weighs(sums.failed, sums.slow)) {
     // hint: the worst that a lost one costs is another look
     if (sums.timed() >= options().min_calls) quorum_.store(quorum_key(seen, epoch), mo::relaxed);
     return {};
   }
+  breaker_word word(word_.load(mo::relaxed));  // hint: the exchange decides
   while (rules_.same_generation(seen, word) && word.dirty()) {
     if (!swap(word, word.with_dirty(false))) continue;
     // [F2] seq_cst, pairs with [F1]: a call that was counted meanwhile, by a thread that still saw the mark
@@ -275,6 +310,10 @@ breaker_snapshot circuit_breaker::snapshot(time_point now) const noexcept {
     s.window_ok = sums.ok;
     s.window_failed = sums.failed;
     s.window_slow = sums.slow;
+    const count_window::sums last = last_.counts({.generation = word.generation()}, options().last_calls);
+    s.last_calls = last.calls;
+    s.last_failed = last.failed;
+    s.last_slow = last.slow;
   }
   const beginning since(since_.load(mo::relaxed));  // hint: for people
   s.since = since.when();

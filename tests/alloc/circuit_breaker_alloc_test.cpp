@@ -42,6 +42,28 @@ TEST_CASE("a breaker calls, opens, refuses, probes, closes and is forced without
   CHECK(breaker.snapshot(now).opens > 2);
 }
 
+TEST_CASE("a breaker that goes by the last calls counts, opens and closes without an allocation", "[alloc]") {
+  circuit_breaker breaker({.failure_permille = 0,
+                           .slow_call = 100ms,
+                           .last_calls = 1000,
+                           .last_failure_permille = 600,
+                           .last_slow_permille = 900,
+                           .last_min_calls = 50,
+                           .probes = 2});
+  time_point now{1h};
+  CHECK(allocations_in([&] {
+          for (int i = 0; i < 20'000; ++i, now += 3ms) {
+            auto a = breaker.admit(now);
+            if (!a) continue;
+            const auto v = i / 1000 % 3 == 2 ? verdict::timeout : verdict::ok;
+            breaker.report(std::move(a.ticket), v, now, i % 7 * 20ms);
+            if (i % 100 == 0) static_cast<void>(breaker.snapshot(now));
+          }
+        }) == 0);
+  CHECK(breaker.snapshot(now).opens > 2);
+  CHECK(breaker.snapshot(now).closes > 2);
+}
+
 TEST_CASE("a thread's first call through a breaker does not allocate", "[alloc]") {
   circuit_breaker breaker;
   std::uint64_t allocated = 1;

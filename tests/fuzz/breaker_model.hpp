@@ -95,6 +95,34 @@ struct breaker_model {
     }
     return r;
   }
+  static answer any(answer a, answer b) {
+    if (a == answer::yes || b == answer::yes) return answer::yes;
+    return a == answer::either || b == answer::either ? answer::either : answer::no;
+  }
+  // The last calls are what they are, whatever the clock says.
+  struct last_sums {
+    std::uint64_t calls = 0;
+    std::uint64_t failed = 0;
+    std::uint64_t slow = 0;
+  };
+  last_sums last() const {
+    last_sums sum{.calls = std::min<std::uint64_t>(results, options.last_calls)};
+    for (std::size_t i = results - sum.calls; i < results; ++i) {
+      sum.failed += all.at(i).failed ? 1U : 0U;
+      sum.slow += all.at(i).slow ? 1U : 0U;
+    }
+    return sum;
+  }
+  answer last_exceeded(std::uint64_t n, std::uint64_t permille) const {
+    const std::uint64_t calls = last().calls;
+    return permille != 0 && calls >= options.last_min_calls && n * 1000 >= permille * calls ? answer::yes : answer::no;
+  }
+  answer failing(ns now) const {
+    return any(rate_exceeded(now), last_exceeded(last().failed, options.last_failure_permille));
+  }
+  answer slowing(ns now) const {
+    return any(slow_exceeded(now), last_exceeded(last().slow, options.last_slow_permille));
+  }
   answer rate_exceeded(ns now) const {
     if (options.failure_permille == 0) return answer::no;
     const range bad = in_window(now, true);

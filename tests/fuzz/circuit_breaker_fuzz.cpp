@@ -29,7 +29,15 @@ circuit_breaker_options options_from(input& in) {
   // By what both bytes say together, so that the inputs that there were mean what they did.
   o.slow_call = std::array<duration, 4>{0s, slow_call, slow_call, slow_call}.at((a ^ b) & 3U);
   o.slow_permille = static_cast<std::uint16_t>(std::array{0, 0, 500, 1}.at((a ^ b) & 3U));
-  if (o.consecutive_failures == 0 && o.failure_permille == 0 && o.slow_permille == 0) o.failure_permille = 333;
+  // Seldom, for the same reason.
+  if (((a ^ b) & 7U) == 7U) {
+    o.last_calls = std::array<std::uint16_t, 4>{1, 2, 7, 1024}.at(b >> 4U & 3U);
+    o.last_failure_permille = std::array<std::uint16_t, 4>{0, 600, 1000, 1}.at(a >> 6U);
+    o.last_slow_permille = o.last_failure_permille == 0 ? 400 : 700;
+    o.last_min_calls = std::min<std::uint16_t>(o.last_calls, 1 + (a >> 5U));
+  }
+  if (o.consecutive_failures == 0 && o.failure_permille == 0 && o.slow_permille == 0 && o.last_calls == 0)
+    o.failure_permille = 333;
   o.min_calls = 1 + (a >> 5U);
   o.probes = static_cast<std::uint8_t>(1 + (b & 3U));
   o.on_lease_over = static_cast<lease_expiry>(b >> 2U & 1U);
@@ -250,8 +258,8 @@ class trial {
     const auto in_row = model_.options.consecutive_failures;
     if (failed && in_row != 0 && model_.streak >= in_row) return open(breaker_cause::consecutive_failures, made);
     if (good) decay(made);
-    const answer failing = model_.rate_exceeded(now_);
-    const answer slowing = model_.slow_exceeded(now_);
+    const answer failing = model_.failing(now_);
+    const answer slowing = model_.slowing(now_);
     if (made.cause == breaker_cause::slow_rate) {
       expect(slowing != answer::no, "opens only when the share of slow calls says so");
       expect(failing != answer::yes, "names the failures when both shares say so");
@@ -330,6 +338,9 @@ class trial {
     expect(seen.window_ok >= good.low && seen.window_ok <= good.high, "the successes of the window");
     const auto slow = model_.slow_in_window(now_);
     expect(seen.window_slow >= slow.low && seen.window_slow <= slow.high, "the slow calls of the window");
+    const auto last = model_.last();
+    expect(seen.last_calls == last.calls && seen.last_failed == last.failed && seen.last_slow == last.slow,
+           "the last calls, exactly");
     if (model_.state == state::closed && model_.options.consecutive_failures != 0)
       expect(seen.failures_in_row == model_.streak, "the failures in a row");
   }

@@ -168,6 +168,83 @@ struct never_too_early_after_slow : window_scenario {
 };
 MODEL_SCENARIO("breaker_window", never_too_early_after_slow, {.weak_failures = 0, .slots = 2});
 
+// --- the last calls
+
+constexpr circuit_breaker_options by_last(std::uint16_t calls, std::uint16_t permille, std::uint16_t min_calls) {
+  circuit_breaker_options o = in_row(0);
+  o.last_calls = calls;
+  o.last_failure_permille = permille;
+  o.last_min_calls = min_calls;
+  return o;
+}
+
+// Two reporters at the edge: the one that comes second in the order of the results opens, and no one else.
+struct two_among_the_last : window_scenario {
+  static constexpr unsigned threads = 2;
+  two_among_the_last() : window_scenario(by_last(2, 1000, 2)) {}
+  void run(unsigned thread) { call(thread, verdict::transient, early); }
+  void after() { check_opened_once(); }
+};
+MODEL_SCENARIO("breaker_window", two_among_the_last, {.weak_failures = 0, .slots = 1});
+
+// The success that brings the minimum and the failure that brings the share: the second one of them opens.
+struct success_brings_the_minimum_of_the_last : window_scenario {
+  static constexpr unsigned threads = 2;
+  success_brings_the_minimum_of_the_last() : window_scenario(by_last(8, 600, 3)) { call(3, verdict::transient, early); }
+  void run(unsigned thread) { call(thread, thread == 0 ? verdict::ok : verdict::timeout, early); }
+  void after() { check_opened_once(); }
+};
+MODEL_SCENARIO("breaker_window", success_brings_the_minimum_of_the_last, {.weak_failures = 0, .slots = 1});
+
+// It never opens on a share that no order of the reports gives: of the last two one is always a success, but where both
+// failures come together.
+struct never_too_early_among_the_last : window_scenario {
+  static constexpr unsigned threads = 2;
+  never_too_early_among_the_last() : window_scenario(by_last(4, 600, 1)) { call(3, verdict::ok, early); }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      call(0, verdict::ok, early);
+      call(0, verdict::transient, early);
+    } else {
+      call(1, verdict::transient, early);
+    }
+  }
+  void after() {
+    const breaker_snapshot s = check_chain(early);
+    MODEL_CHECK(s.state == breaker_state::closed);
+    MODEL_CHECK(s.last_calls == 4);
+    MODEL_CHECK(s.last_failed == 2);
+  }
+};
+MODEL_SCENARIO("breaker_window", never_too_early_among_the_last, {.weak_failures = 0, .slots = 0});
+
+// I2: a state ends, by hand, while results of it are counted: the window of the next closed state holds its own results alone.
+struct state_ends_among_the_last : window_scenario {
+  static constexpr unsigned threads = 2;
+  bool counted_anew = false;
+  state_ends_among_the_last() : window_scenario(by_last(4, 1000, 4)) { call(3, verdict::transient, early); }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      told.add(0, breaker.metrics_only(early));
+      told.add(0, breaker.release(early));
+      call(0, verdict::transient, early);
+      return;
+    }
+    auto a = breaker.admit(early);
+    const std::uint16_t generation = a.ticket.generation();
+    const auto r = breaker.report(std::move(a.ticket), verdict::transient, early);
+    counted_anew = !r.dropped_stale && generation == 1;
+  }
+  void after() {
+    const breaker_snapshot s = check_chain(early);
+    MODEL_CHECK(s.state == breaker_state::closed);
+    MODEL_CHECK(s.generation == 1);
+    MODEL_CHECK(s.last_calls == (counted_anew ? 2U : 1U));
+    MODEL_CHECK(s.last_failed == s.last_calls);
+  }
+};
+MODEL_SCENARIO("breaker_window", state_ends_among_the_last, {.weak_failures = 0, .slots = 1});
+
 // --- the window by itself
 
 constexpr breaker_word counted_word(breaker_state::closed, 0xFFFF, 0, 1);

@@ -57,3 +57,19 @@ TEST_CASE("I1, I2, I3, I5 hold between threads: the share of slow calls alone", 
                                          .healthy_decay = 20ms,
                                          .seed = 4});
 }
+
+TEST_CASE("I1, I2, I3, I5 hold between threads: the last calls, failed and slow", "[circuit_breaker][stress]") {
+  breaker_traffic::run<circuit_breaker>({.failure_permille = 0,
+                                         .slow_call = 50ms,
+                                         .window = 100ms,
+                                         .last_calls = 40,
+                                         .last_failure_permille = 400,
+                                         .last_slow_permille = 300,
+                                         .last_min_calls = 10,
+                                         .probes = 3,
+                                         .probe_lease = 20ms,
+                                         .open_base = 4ms,
+                                         .open_max = 30ms,
+                                         .healthy_decay = 20ms,
+                                         .seed = 5});
+}

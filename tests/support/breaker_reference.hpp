@@ -30,6 +30,7 @@ template <class B>
 struct form {
   static constexpr std::uint32_t parts = breaker_window::buckets - 1;
   static constexpr duration keep(const circuit_breaker_options&) { return duration::max(); }
+  static constexpr bool counts_last = true;
 };
 
 class reference {
@@ -98,6 +99,8 @@ class reference {
     if (state_ == state::forced_closed || (!good && !bad)) return {};
     if (bad && forgotten(now)) in_row_ = 0;
     results_.push_back({epochs_.of(now), bad, o_.slow_call > 0s && took >= o_.slow_call});
+    last_.emplace_back(results_.back());
+    if (last_.size() > o_.last_calls) last_.pop_front();
     if (state_ == state::metrics_only) return {};
     if (bad && o_.consecutive_failures != 0 && ++in_row_ == o_.consecutive_failures)
       return {.transition = open(now, breaker_cause::consecutive_failures)};
@@ -109,11 +112,16 @@ class reference {
         decay_due_ = tick_after(now, o_.healthy_decay);
       }
     }
-    const auto [ok, failed, slow] = window(now);
-    if (ok + failed < o_.min_calls) return {};
-    if (o_.failure_permille != 0 && failed * 1000 >= o_.failure_permille * (ok + failed))
+    const auto exceeds = [](std::uint64_t n, const sums& of, std::uint64_t permille, std::uint64_t least) {
+      return permille != 0 && of.ok + of.failed >= least && n * 1000 >= permille * (of.ok + of.failed);
+    };
+    const sums recent = window(now);
+    const sums last = last_calls();
+    if (exceeds(recent.failed, recent, o_.failure_permille, o_.min_calls) ||
+        exceeds(last.failed, last, o_.last_failure_permille, o_.last_min_calls))
       return {.transition = open(now, breaker_cause::failure_rate)};
-    if (o_.slow_permille != 0 && slow * 1000 >= o_.slow_permille * (ok + failed))
+    if (exceeds(recent.slow, recent, o_.slow_permille, o_.min_calls) ||
+        exceeds(last.slow, last, o_.last_slow_permille, o_.last_min_calls))
       return {.transition = open(now, breaker_cause::slow_rate)};
     return {};
   }
@@ -150,6 +158,15 @@ class reference {
     return sum;
   }
 
+  sums last_calls() const {
+    sums sum;
+    for (const result& r : last_) {
+      ++(r.bad ? sum.failed : sum.ok);
+      sum.slow += r.slow ? 1 : 0;
+    }
+    return sum;
+  }
+
   // One question a step: assertions are slow.
   template <class Snapshot>
   bool agrees(const Snapshot& seen, time_point now) {
@@ -158,6 +175,11 @@ class reference {
     }
     const auto [ok, failed, slow] = window(now);
     const bool counts = state_ == state::closed || state_ == state::metrics_only;
+    if constexpr (requires { seen.last_calls; }) {
+      const sums last = counts ? last_calls() : sums{};
+      if (seen.last_calls != last.ok + last.failed || seen.last_failed != last.failed || seen.last_slow != last.slow)
+        return false;
+    }
     return seen.state == state_ && seen.generation == static_cast<std::uint16_t>(generation_) && seen.level == level_ &&
            seen.probes_issued == (state_ == state::half_open ? issued_ : 0) &&
            seen.probes_ok == (state_ == state::half_open ? passed_ : 0) &&
@@ -194,6 +216,7 @@ class reference {
     state_ = to;
     entered_at_ = tick_of(now);
     results_.clear();
+    last_.clear();
     in_row_ = 0;
     decay_due_ = 0;
     return made;
@@ -234,6 +257,7 @@ class reference {
     bool slow;
   };
   std::deque<result> results_;
+  std::deque<result> last_;
 };
 
 struct covered {
@@ -268,6 +292,15 @@ std::vector<breaker_transition> compare(std::uint64_t seed, int steps, covered& 
       .seed = random(),
   };
   if (o.slow_permille != 0 && up_to(3) == 0) o.failure_permille = 0;
+  // Drawn apart, so that the forms that have no such rule see the same histories.
+  if (splitmix64 more(seed ^ 0x6C617374); form<B>::counts_last && uniform_up_to(more, 2) != 0) {
+    o.last_calls = static_cast<std::uint16_t>(1 + uniform_up_to(more, uniform_up_to(more, 3) == 0 ? 1023 : 30));
+    o.last_failure_permille = static_cast<std::uint16_t>(uniform_up_to(more, 1) * (1 + uniform_up_to(more, 999)));
+    o.last_slow_permille = static_cast<std::uint16_t>(
+        o.last_failure_permille == 0 || uniform_up_to(more, 1) == 0 ? 1 + uniform_up_to(more, 999) : 0);
+    o.last_min_calls = static_cast<std::uint16_t>(1 + uniform_up_to(more, o.last_calls - 1U));
+    if (uniform_up_to(more, 2) == 0) o.consecutive_failures = o.failure_permille = o.slow_permille = 0;
+  }
   REQUIRE_FALSE(validate(o));
   INFO("seed " << seed);
   using permit = typename B::permit;

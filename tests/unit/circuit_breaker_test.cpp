@@ -664,6 +664,203 @@ TEST_CASE("metrics-only counts slow calls and opens nothing", "[circuit_breaker]
   CHECK(breaker.snapshot(start).window_slow == 0);
 }
 
+// ---- the last so many calls
+
+namespace {
+
+// No other rule than of the last ten calls, from the fourth on.
+circuit_breaker_options last_ten(void (*change)(circuit_breaker_options&) = [](circuit_breaker_options&) {}) {
+  circuit_breaker_options o = plain_rules;
+  o.failure_permille = 0;
+  o.last_calls = 10;
+  o.last_failure_permille = 500;
+  o.last_min_calls = 4;
+  change(o);
+  REQUIRE_FALSE(validate(o));
+  return o;
+}
+
+}  // namespace
+
+TEST_CASE("the last calls open the circuit at their share, however long ago they were", "[circuit_breaker]") {
+  circuit_breaker breaker(last_ten());
+  auto now = start;
+  // Days apart, where a window of time holds one call at most.
+  for (int i = 0; i < 8; ++i, now += 24h) REQUIRE_FALSE(call(breaker, verdict::ok, now).transition);
+  for (int i = 0; i < 4; ++i, now += 24h) REQUIRE_FALSE(call(breaker, verdict::timeout, now).transition);
+  const auto seen = breaker.snapshot(now);
+  CHECK(seen.last_calls == 10);
+  CHECK(seen.last_failed == 4);
+  CHECK(seen.last_slow == 0);
+  CHECK(seen.window_failed == 0);
+  const auto opened = call(breaker, verdict::transient, now);
+  CHECK(opened.transition.to == state::open);
+  CHECK(opened.transition.cause == breaker_cause::failure_rate);
+}
+
+TEST_CASE("a failure is forgotten with exactly the call that makes it one too old", "[circuit_breaker]") {
+  for (const int between : {9, 10}) {
+    circuit_breaker breaker(last_ten([](auto& o) { o.last_failure_permille = 200, o.last_min_calls = 10; }));
+    for (int i = 0; i < 9; ++i) REQUIRE_FALSE(call(breaker, verdict::ok, start).transition);
+    REQUIRE_FALSE(call(breaker, verdict::transient, start).transition);
+    for (int i = 1; i < between; ++i) REQUIRE_FALSE(call(breaker, verdict::ok, start).transition);
+    CHECK(breaker.snapshot(start).last_failed == 1);
+    // The second of ten, or the first of ten.
+    CHECK(static_cast<bool>(call(breaker, verdict::transient, start).transition) == (between == 9));
+  }
+}
+
+TEST_CASE("among the last calls, too, the success that reaches the minimum opens if the share says so",
+          "[circuit_breaker]") {
+  circuit_breaker breaker(last_ten());
+  REQUIRE_FALSE(call(breaker, verdict::transient, start).transition);
+  REQUIRE_FALSE(call(breaker, verdict::transient, start).transition);
+  REQUIRE_FALSE(call(breaker, verdict::ok, start + 1h).transition);
+  const auto opened = call(breaker, verdict::ok, start + 2h);
+  CHECK(opened.transition.to == state::open);
+  CHECK(opened.transition.cause == breaker_cause::failure_rate);
+}
+
+TEST_CASE("the share of the last calls is exact at its limit", "[circuit_breaker]") {
+  const auto opens = [](int ok, int failed) {
+    circuit_breaker breaker(
+        last_ten([](auto& o) { o.last_calls = o.last_min_calls = 1000, o.last_failure_permille = 333; }));
+    for (int i = 0; i < ok; ++i) REQUIRE_FALSE(call(breaker, verdict::ok, start).transition);
+    for (int i = 0; i + 1 < failed; ++i) REQUIRE_FALSE(call(breaker, verdict::transient, start).transition);
+    return static_cast<bool>(call(breaker, verdict::transient, start).transition);
+  };
+  CHECK(opens(667, 333));
+  CHECK_FALSE(opens(668, 332));
+}
+
+TEST_CASE("the largest window of calls forgets nothing before its time, and nothing later", "[circuit_breaker]") {
+  circuit_breaker breaker(
+      last_ten([](auto& o) { o.last_calls = o.last_min_calls = 1024, o.last_failure_permille = 1000; }));
+  REQUIRE_FALSE(call(breaker, verdict::ok, start).transition);
+  for (int i = 0; i < 1023; ++i) REQUIRE_FALSE(call(breaker, verdict::transient, start).transition);
+  CHECK(breaker.snapshot(start).last_failed == 1023);
+  CHECK(call(breaker, verdict::transient, start).transition.to == state::open);
+}
+
+TEST_CASE("slow calls among the last ones open the circuit at their share", "[circuit_breaker]") {
+  circuit_breaker breaker(last_ten([](auto& o) {
+    o.slow_call = 1s;
+    o.last_failure_permille = 0;
+    o.last_slow_permille = 300;
+  }));
+  for (int i = 0; i < 8; ++i) REQUIRE_FALSE(call(breaker, verdict::transient, start, 999ms).transition);
+  REQUIRE_FALSE(call(breaker, verdict::ok, start, 1s).transition);
+  REQUIRE_FALSE(call(breaker, verdict::transient, start, 2s).transition);
+  const auto seen = breaker.snapshot(start);
+  CHECK(seen.last_calls == 10);
+  CHECK(seen.last_failed == 9);
+  CHECK(seen.last_slow == 2);
+  const auto opened = call(breaker, verdict::ok, start, 1s);
+  CHECK(opened.transition.to == state::open);
+  CHECK(opened.transition.cause == breaker_cause::slow_rate);
+}
+
+TEST_CASE("calls that say nothing are none of the last calls", "[circuit_breaker]") {
+  circuit_breaker breaker(last_ten());
+  for (int i = 0; i < 3; ++i) call(breaker, verdict::timeout, start);
+  for (int i = 0; i < 50; ++i) {
+    for (const auto v : {verdict::cancelled, verdict::rejected, verdict::stale, verdict::throttled})
+      REQUIRE_FALSE(call(breaker, v, start, 1h).transition);
+    static_cast<void>(take(breaker, start));  // abandoned
+  }
+  CHECK(breaker.snapshot(start).last_calls == 3);
+  CHECK(breaker.snapshot(start).last_failed == 3);
+  CHECK(call(breaker, verdict::timeout, start).transition);
+}
+
+TEST_CASE("a circuit that closes anew begins with none of the last calls", "[circuit_breaker]") {
+  circuit_breaker breaker(last_ten());
+  open_it(breaker, start);
+  auto now = open_until(breaker, start);
+  CHECK(breaker.snapshot(start).last_calls == 0);
+  for (int i = 0; i < 3; ++i) call(breaker, verdict::ok, now);
+  REQUIRE(breaker.state() == state::closed);
+  CHECK(breaker.snapshot(now).last_calls == 0);
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(call(breaker, verdict::transient, now).transition);
+  CHECK(breaker.snapshot(now).last_failed == 3);
+  CHECK(call(breaker, verdict::transient, now).transition.to == state::open);
+}
+
+TEST_CASE("I2: late results are none of the last calls of a later state", "[circuit_breaker]") {
+  circuit_breaker breaker(last_ten());
+  std::vector<permit> late;
+  for (int i = 0; i < 20; ++i) late.push_back(take(breaker, start));
+  breaker.isolate(start);
+  breaker.release(start);
+  for (int i = 0; i < 3; ++i) call(breaker, verdict::transient, start);
+  for (int i = 0; i < 10; ++i) {
+    const auto result = breaker.report(std::move(late.back()), verdict::transient, start);
+    late.pop_back();
+    CHECK(result.dropped_stale);
+    CHECK_FALSE(result.transition);
+  }
+  CHECK(breaker.snapshot(start).last_calls == 3);
+  // And none before the first call of it is counted, either.
+  breaker.isolate(start);
+  breaker.release(start);
+  while (!late.empty()) {
+    CHECK(breaker.report(std::move(late.back()), verdict::ok, start).dropped_stale);
+    late.pop_back();
+  }
+  CHECK(breaker.snapshot(start).last_calls == 0);
+}
+
+TEST_CASE("of all the rules together each opens the circuit by itself", "[circuit_breaker]") {
+  const auto all_rules = with([](auto& o) {
+    o.consecutive_failures = 6;
+    o.failure_permille = 500;
+    o.slow_call = 1s;
+    o.slow_permille = 500;
+    o.min_calls = 20;
+    o.last_calls = 10;
+    o.last_failure_permille = 700;
+    o.last_slow_permille = 700;
+    o.last_min_calls = 10;
+  });
+  const auto cause_of = [&](int calls, auto kind, duration apart) {
+    circuit_breaker breaker(all_rules);
+    for (int i = 1; i < calls; ++i) {
+      const auto [v, took] = kind(i);
+      REQUIRE_FALSE(call(breaker, v, start + i * apart, took).transition);
+    }
+    const auto [v, took] = kind(calls);
+    return call(breaker, v, start + calls * apart, took).transition.cause;
+  };
+  using kind = std::pair<verdict, duration>;
+  CHECK(cause_of(
+            6, [](int) { return kind(verdict::transient, 0s); }, 1h) == breaker_cause::consecutive_failures);
+  // Half of twenty in ten seconds; never seven of ten.
+  CHECK(cause_of(
+            20, [](int i) { return kind(i % 2 == 0 ? verdict::timeout : verdict::ok, 0s); }, 1ms) ==
+        breaker_cause::failure_rate);
+  CHECK(cause_of(
+            20, [](int i) { return kind(verdict::ok, i % 2 == 0 ? 1s : 0s); }, 1ms) == breaker_cause::slow_rate);
+  // Seven of ten, hours apart.
+  CHECK(cause_of(
+            10, [](int i) { return kind(i % 4 == 0 || i == 1 ? verdict::ok : verdict::timeout, 0s); }, 1h) ==
+        breaker_cause::failure_rate);
+  CHECK(cause_of(
+            10, [](int i) { return kind(verdict::ok, i % 4 == 0 || i == 1 ? 0s : 1s); }, 1h) ==
+        breaker_cause::slow_rate);
+}
+
+TEST_CASE("metrics-only counts the last calls and opens nothing; forced closed counts none", "[circuit_breaker]") {
+  circuit_breaker breaker(last_ten([](auto& o) { o.slow_call = 1s; }));
+  breaker.metrics_only(start);
+  for (int i = 0; i < 30; ++i) CHECK_FALSE(call(breaker, verdict::timeout, start, i % 2 == 0 ? 1s : 2ms).transition);
+  CHECK(breaker.snapshot(start).last_calls == 10);
+  CHECK(breaker.snapshot(start).last_failed == 10);
+  CHECK(breaker.snapshot(start).last_slow == 5);
+  breaker.force_close(start);
+  for (int i = 0; i < 30; ++i) call(breaker, verdict::timeout, start);
+  CHECK(breaker.snapshot(start).last_calls == 0);
+}
+
 TEST_CASE("a permanent error is a success: the callee answered", "[circuit_breaker]") {
   circuit_breaker breaker(with([](auto& o) { o.consecutive_failures = 3; }));
   for (int i = 0; i < 100; ++i) CHECK_FALSE(call(breaker, verdict::permanent, start).transition);
@@ -1263,6 +1460,25 @@ TEST_CASE("wrong options are named with their value and limit", "[circuit_breake
   CHECK(wrong([](auto& o) { o.window = 0s; }).field == "window");
   CHECK(wrong([](auto& o) { o.window = -1s; }).field == "window");
   CHECK(wrong([](auto& o) { o.window = 2h; }).field == "window");
+  CHECK_FALSE(wrong([](auto& o) { o.failure_permille = 0, o.last_calls = 50, o.last_failure_permille = 1; }));
+  CHECK_FALSE(wrong([](auto& o) { o.last_calls = 1024, o.last_failure_permille = 1000, o.last_min_calls = 1024; }));
+  const auto too_many = wrong([](auto& o) { o.last_calls = 1025, o.last_failure_permille = 500; });
+  CHECK(too_many.field == "last_calls");
+  CHECK(too_many.value == 1025);
+  CHECK(too_many.limit == 1024);
+  CHECK(wrong([](auto& o) { o.last_failure_permille = 500; }).field == "last_calls");
+  CHECK(wrong([](auto& o) { o.last_slow_permille = 500, o.slow_call = 1s; }).field == "last_calls");
+  CHECK(wrong([](auto& o) { o.last_calls = 50; }).field == "last_failure_permille");
+  CHECK(wrong([](auto& o) { o.last_calls = 50, o.last_failure_permille = 1001; }).field == "last_failure_permille");
+  CHECK(wrong([](auto& o) { o.last_calls = 50, o.last_slow_permille = 1001, o.slow_call = 1s; }).field ==
+        "last_slow_permille");
+  CHECK(wrong([](auto& o) { o.last_calls = 50, o.last_slow_permille = 500; }).field == "slow_call");
+  const auto never_full =
+      wrong([](auto& o) { o.last_calls = 50, o.last_failure_permille = 500, o.last_min_calls = 51; });
+  CHECK(never_full.field == "last_min_calls");
+  CHECK(never_full.value == 51);
+  CHECK(never_full.limit == 50);
+  CHECK(wrong([](auto& o) { o.last_min_calls = 0; }).field == "last_min_calls");
   CHECK(wrong([](auto& o) { o.probes = 0; }).field == "probes");
   CHECK(wrong([](auto& o) { o.probes = 32; }).field == "probes");
   CHECK(wrong([](auto& o) { o.probe_lease = 0s; }).field == "probe_lease");
@@ -1465,6 +1681,42 @@ TEST_CASE("a rule of shares opens at most as many calls late as threads report a
     CHECK(opened.load(mo::relaxed) == 1);       // counter: joined
     CHECK(counted.load(mo::relaxed) >= limit);  // counter: never early
     CHECK(counted.load(mo::relaxed) <= limit + threads);
+  }
+}
+
+TEST_CASE("between threads the result that brings the last calls to their share opens, and no other",
+          "[circuit_breaker]") {
+  constexpr int threads = 4;
+  constexpr std::uint32_t limit = 50;
+  for (int round = 0; round < 80; ++round) {
+    circuit_breaker breaker(last_ten([](auto& o) {
+      o.last_calls = o.last_min_calls = limit;
+      o.last_failure_permille = 1000;
+    }));
+    // One success between two stretches of failures: fifty failures follow it, and no failure before it counts.
+    for (std::uint32_t i = 0; i + 1 < limit; ++i) REQUIRE_FALSE(call(breaker, verdict::transient, start).transition);
+    REQUIRE_FALSE(call(breaker, verdict::ok, start).transition);
+    start_line line(threads);
+    atomic<std::uint32_t> counted{0};
+    atomic<int> opened{0};
+    std::vector<std::thread> all;
+    for (int t = 0; t < threads; ++t) {
+      all.emplace_back([&] {
+        line.wait();
+        for (;;) {
+          auto a = breaker.admit(start);
+          if (!a) break;
+          const auto r = breaker.report(std::move(a.ticket), verdict::transient, start);
+          if (!r.dropped_stale) counted.fetch_add(1, mo::relaxed);  // counter:
+          if (r.transition) opened.fetch_add(1, mo::relaxed);       // counter:
+        }
+      });
+    }
+    for (auto& t : all) t.join();
+    CHECK(opened.load(mo::relaxed) == 1);       // counter: joined
+    CHECK(counted.load(mo::relaxed) >= limit);  // counter: never early
+    // Whoever counts one more has seen the share, and opens it himself unless it is open by then.
+    CHECK(counted.load(mo::relaxed) < limit + threads);
   }
 }
 

@@ -26,6 +26,7 @@ template <>
 struct test_support::form<held_compact> {
   static constexpr std::uint32_t parts = compact_window::buckets - 1;
   static duration keep(const circuit_breaker_options& o) { return held_compact::keep(o); }
+  static constexpr bool counts_last = false;
 };
 
 namespace {
@@ -594,6 +595,10 @@ TEST_CASE("compact: what does not fit is refused by its name", "[compact_breaker
   CHECK(calls.value == 1001);
   CHECK(calls.limit == 1000);
   CHECK_FALSE(wrong({.rules = {.min_calls = 1000}}));
+  const auto last = wrong({.rules = {.last_calls = 20, .last_failure_permille = 500}});
+  CHECK(last.field == "rules.last_calls");
+  CHECK(last.value == 20);
+  CHECK(last.limit == 0);
   CHECK(wrong({.keep = 9s}).field == "keep");
   CHECK(wrong({.rules = {.window = 100ms}, .keep = 1601s}).field == "keep");
   CHECK(wrong({.rules = {.window = 1h}, .keep = 25h}).field == "keep");

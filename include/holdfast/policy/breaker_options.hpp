@@ -36,6 +36,15 @@ struct circuit_breaker_options {
   std::uint32_t min_calls = 20;
   // How long a result counts: at least this long, at most a fifteenth longer.
   duration window = std::chrono::seconds(10);
+  // A second window: of the last so many calls that say something, whenever they were; 0: none; at most 1024. It has shares of
+  // its own, and each result is one exchange of a word that all threads share (policy/count_window.hpp).
+  std::uint16_t last_calls = 0;
+  // Opens when at least this share of the last calls failed, in thousandths; 0: off.
+  std::uint16_t last_failure_permille = 0;
+  // Opens when at least this share of the last calls were slow, in thousandths; 0: off.
+  std::uint16_t last_slow_permille = 0;
+  // ... both provided that there were this many since the circuit closed; at most last_calls.
+  std::uint16_t last_min_calls = 20;
   // Half-open, this many calls are let through, and as many successes close the circuit; at most 31.
   std::uint8_t probes = 3;
   // How long a probe may go without a report before its place is given to another. Longer than the call's own timeout.
@@ -67,13 +76,23 @@ constexpr option_error validate(const circuit_breaker_options& o) noexcept {
   return first_of(
       at_most("consecutive_failures", o.consecutive_failures, 511),
       // A breaker without a rule would never open.
-      at_least("failure_permille", o.failure_permille, o.consecutive_failures == 0 && o.slow_permille == 0 ? 1 : 0),
+      at_least("failure_permille", o.failure_permille,
+               o.consecutive_failures == 0 && o.slow_permille == 0 && o.last_calls == 0 ? 1 : 0),
       at_most("failure_permille", o.failure_permille, 1000), at_most("slow_permille", o.slow_permille, 1000),
       // A share of slow calls without a word on which are slow would never be reached.
-      shortest("slow_call", o.slow_call, duration(o.slow_permille != 0 ? 1 : 0)),
+      shortest("slow_call", o.slow_call, duration(o.slow_permille != 0 || o.last_slow_permille != 0 ? 1 : 0)),
       longest("slow_call", o.slow_call, hours(1)), at_least("min_calls", o.min_calls, 1),
       at_most("min_calls", o.min_calls, 1'000'000'000), shortest("window", o.window, milliseconds(100)),
-      longest("window", o.window, hours(1)), at_least("probes", o.probes, 1), at_most("probes", o.probes, 31),
+      longest("window", o.window, hours(1)),
+      // A share without calls that it is of, and calls without a share of them.
+      at_least("last_calls", o.last_calls, o.last_failure_permille != 0 || o.last_slow_permille != 0 ? 1 : 0),
+      at_most("last_calls", o.last_calls, 1024),
+      at_least("last_failure_permille", o.last_failure_permille,
+               o.last_calls != 0 && o.last_slow_permille == 0 ? 1 : 0),
+      at_most("last_failure_permille", o.last_failure_permille, 1000),
+      at_most("last_slow_permille", o.last_slow_permille, 1000), at_least("last_min_calls", o.last_min_calls, 1),
+      at_most("last_min_calls", o.last_min_calls, o.last_calls != 0 ? o.last_calls : 1024),
+      at_least("probes", o.probes, 1), at_most("probes", o.probes, 31),
       shortest("probe_lease", o.probe_lease, milliseconds(2)), longest("probe_lease", o.probe_lease, hours(1)),
       static_cast<std::uint8_t>(o.on_lease_over) <= 1
           ? option_error{}

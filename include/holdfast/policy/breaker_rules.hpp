@@ -212,7 +212,17 @@ class breaker_rules {
   [[nodiscard]] constexpr bool slow_exceeded(std::uint64_t slow, std::uint64_t total) const noexcept {
     return options_.slow_permille != 0 && total >= options_.min_calls && slow * 1000 >= options_.slow_permille * total;
   }
-  // Is there a rule of shares that counts any of these? While the window holds such a call the word is dirty.
+  // The same of the last calls.
+  [[nodiscard]] constexpr bool counts_last() const noexcept { return options_.last_calls != 0; }
+  [[nodiscard]] constexpr bool last_rate_exceeded(std::uint32_t failed, std::uint32_t total) const noexcept {
+    return options_.last_failure_permille != 0 && total >= options_.last_min_calls &&
+           failed * 1000 >= options_.last_failure_permille * total;
+  }
+  [[nodiscard]] constexpr bool last_slow_exceeded(std::uint32_t slow, std::uint32_t total) const noexcept {
+    return options_.last_slow_permille != 0 && total >= options_.last_min_calls &&
+           slow * 1000 >= options_.last_slow_permille * total;
+  }
+  // Is there a rule of shares in the window of time that counts any of these? While the window holds such a call the word is dirty.
   [[nodiscard]] constexpr bool weighs(std::uint64_t failed, std::uint64_t slow) const noexcept {
     return (options_.failure_permille != 0 && failed != 0) || (options_.slow_permille != 0 && slow != 0);
   }

@@ -75,18 +75,18 @@ class breaker_window {
   // and for a stretch of time that `now` is in. False, and nothing counted: it was not.
   [[nodiscard, gnu::always_inline]] bool try_count_ok(std::uint32_t mine, breaker_word word, time_point now) noexcept {
     slot& own = slots_[mine];
-    const auto ns = static_cast<std::uint64_t>(now.time_since_epoch().count());
-    if (own.word.get() != word.bits() || ns - own.begin.get() >= own.length.get()) return false;
-    atomic<std::uint64_t>& bucket = own.ok[own.index.get()];
-    const std::uint64_t seen = bucket.load(mo::relaxed);  // own: only the thread with this number writes it
-    if ((seen & most) == most) return false;
-    bucket.store(seen + 1, mo::relaxed);  // own: the same; published words order it for readers, see [W1]
-    return true;
+    return count_again(own, own.length.get(), word, now);
+  }
+  // The same where someone else counts successes, too: see count_ok.
+  [[nodiscard]] bool try_count_ok_too(std::uint32_t mine, breaker_word word, time_point now) noexcept {
+    slot& own = slots_[mine];
+    return count_again(own, own.length_too.get(), word, now);
   }
 
   // Counts for the generation of `word`. True: the first of its kind of its thread in this bucket. If `word` is one for which
-  // counting is all there is to do, the next successes take the hot path.
-  bool count_ok(breaker_word word, time_point now) noexcept;
+  // counting is all there is to do, the next successes take the hot path: try_count_ok if the window is `alone` in that, else
+  // try_count_ok_too.
+  bool count_ok(breaker_word word, time_point now, bool alone = true) noexcept;
   bool count_failed(breaker_word word, time_point now) noexcept;
   bool count_slow(breaker_word word, bool failed, time_point now) noexcept;
 
@@ -142,6 +142,7 @@ class breaker_window {
     plain<std::uint64_t> word;
     plain<std::uint64_t> begin;
     plain<std::uint64_t> length;
+    plain<std::uint64_t> length_too;
     plain<std::uint32_t> index;
     // Written by the thread that owns the slot; in the last slot of all, by every other thread.
     atomic<std::uint64_t> refused;
@@ -151,6 +152,16 @@ class breaker_window {
     ring slow_failed;
   };
 
+  [[gnu::always_inline]] static bool count_again(slot& own, std::uint64_t length, breaker_word word,
+                                                 time_point now) noexcept {
+    const auto ns = static_cast<std::uint64_t>(now.time_since_epoch().count());
+    if (own.word.get() != word.bits() || ns - own.begin.get() >= length) return false;
+    atomic<std::uint64_t>& bucket = own.ok[own.index.get()];
+    const std::uint64_t seen = bucket.load(mo::relaxed);  // own: only the thread with this number writes it
+    if ((seen & most) == most) return false;
+    bucket.store(seen + 1, mo::relaxed);  // own: the same; published words order it for readers, see [W1]
+    return true;
+  }
   template <bool Publish>
   static bool count(ring& where, bool own, std::uint32_t epoch, std::uint16_t generation) noexcept;
   [[nodiscard]] std::uint64_t published(const ring slot::*which, std::uint32_t epoch,

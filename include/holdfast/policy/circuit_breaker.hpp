@@ -8,6 +8,7 @@
 //                                      the state; loads and one store of                  a state that has ended
 //                                      the thread's own two lines
 //                                      failed or slow: a scan of the window
+//                                      with last_calls: one CAS of a shared word
 //   ~permit       anyone   lock-free   closed: nothing; probe: one CAS        never       -
 //   isolate, force_close, metrics_only, release
 //                 anyone   lock-free   one CAS                                never       an empty transition
@@ -18,10 +19,10 @@
 // In short: any thread | lock-free | never | why, and when to come again
 //
 // The states. Closed: all calls pass and are counted. When a rule says so (failures in a row, or the share of failed or of
-// slow calls in a sliding window) it opens: calls are refused until the open time is over, which doubles with every opening
-// that is not forgotten yet. Then it is half-open: exactly `probes` calls pass; that many successes close it, one failure
-// opens it again. Forced open, forced closed and metrics-only are entered and left by hand only; metrics-only counts and
-// never refuses.
+// slow calls in a window of time, or among the last so many calls) it opens: calls are refused until the open time is over,
+// which doubles with every opening that is not forgotten yet. Then it is half-open: exactly `probes` calls pass; that many
+// successes close it, one failure opens it again. Forced open, forced closed and metrics-only are entered and left by hand
+// only; metrics-only counts and never refuses.
 //
 // What is promised, each with a test of that label:
 //   I1 At most `probes` calls of one half-open generation are out or have succeeded at any time.
@@ -35,12 +36,14 @@
 //   I5 Every transition is returned to exactly one caller, and they form a chain: each begins where the one before it
 //      ended, with the next generation. A renewed lease is a transition from half-open to half-open.
 //   I6 While nothing is wrong, admission and success write the thread's own two pairs of lines in the window and nothing else.
-//      (Threads beyond breaker_window::slots share one place.)
+//      (Threads beyond breaker_window::slots share one place. With last_calls each success writes a word that all share, too:
+//      which calls are the last ones is something that threads can only say together.)
 //   I7 The same calls at the same times with the same seed have the same results.
 //   I8 Reading the breaker changes nothing.
 // Exactness: failures in a row are counted exactly, in one atomic word. A share never trips on counts that no order of the
 // reports would give; with T threads reporting at once it may trip up to T results later than one thread would, because
-// results that are being counted may not see each other. A signal handler may use the breaker; a success that it reports
+// results that are being counted may not see each other. Among the last calls all results have one order, and the one that
+// brings a share to its limit there opens the circuit. A signal handler may use the breaker; a success that it reports
 // inside a report of the thread that it interrupts may go uncounted in the window.
 //
 // Verdicts (core/verdict.hpp): ok and permanent are successes (it answered), transient and timeout failures; cancelled,
@@ -55,7 +58,8 @@
 // the bulkhead (a probe's place must not be lost to a full bulkhead; if it is, destroying the permit returns it).
 // Not to limit load (bulkhead, rate limiter), and not one for all instances of a service whose instances fail singly.
 //
-// Memory: 21 KiB in the object (policy/breaker_window.hpp says why), nothing else. No pointers in it, standard layout.
+// Memory: 22 KiB in the object (policy/breaker_window.hpp and policy/count_window.hpp say why), nothing else. No pointers in
+// it, standard layout.
 //
 // Method: the state is one 64-bit word and every transition one compare-and-swap of it, so no half-done transition can be
 // seen or left behind by a thread that dies. Orders: the word publishes nothing but itself, so relaxed will do: what
@@ -81,6 +85,7 @@
 #include "holdfast/policy/breaker_rules.hpp"
 #include "holdfast/policy/breaker_window.hpp"
 #include "holdfast/policy/breaker_word.hpp"
+#include "holdfast/policy/count_window.hpp"
 #include "holdfast/time/clock.hpp"
 
 namespace holdfast {
@@ -97,6 +102,9 @@ struct breaker_snapshot {
   std::uint64_t window_ok = 0;        // closed and metrics-only: the window's counts
   std::uint64_t window_failed = 0;
   std::uint64_t window_slow = 0;  // of both, those that took slow_call or longer
+  std::uint32_t last_calls = 0;   // closed and metrics-only, if asked for: how many of the last calls there are,
+  std::uint32_t last_failed = 0;  // how many of them failed,
+  std::uint32_t last_slow = 0;    // and how many were slow
   time_point
       since{};  // when this state began, to a microsecond, by the `now` of the caller that began it; {}: at construction
   breaker_cause cause = breaker_cause::none;  // about why; none: at construction
@@ -234,6 +242,7 @@ class circuit_breaker {
   }
   [[gnu::noinline]] report_result report_slowly(breaker_word seen, verdict v, time_point now, duration took) noexcept;
   bool count(breaker_word word, breaker_effect effect, bool slow, time_point now) noexcept;
+  breaker_cause count_last(breaker_word seen, bool failed, bool slow) noexcept;
   report_result told(report_result result) noexcept;
   report_result report_by_word(breaker_word seen, breaker_effect effect, bool slow, time_point now) noexcept;
   report_result report_closed(breaker_word seen, breaker_effect effect, bool slow, time_point now) noexcept;
@@ -244,6 +253,7 @@ class circuit_breaker {
   [[nodiscard]] bool quorum_known(breaker_word seen, std::uint32_t epoch) const noexcept {
     return quorum_.load(mo::relaxed) == quorum_key(seen, epoch);  // hint: not known costs a look at the window
   }
+  breaker_transition open(breaker_word seen, breaker_cause cause, time_point now) noexcept;
   breaker_transition judge_shares(breaker_word seen, std::uint32_t epoch, time_point now) noexcept;
   void mark_dirty(breaker_word seen) noexcept;
   void decay_level(breaker_word seen, time_point now) noexcept;
@@ -272,6 +282,8 @@ class circuit_breaker {
   atomic<std::uint64_t> leases_over_{0};
   // Written by each thread in its own place.
   breaker_window window_;
+  // Written by each result, if there are rules of the last calls.
+  count_window last_;
 };
 static_assert(std::is_standard_layout_v<circuit_breaker>);
 

@@ -19,7 +19,7 @@
 // on the same word. The options are not in the object: all breakers of a kind share one compact_breaker_rules, which is
 // handed to each call and outlives its permits. What differs:
 //   - The window has five buckets instead of sixteen: a result counts up to a quarter of the window longer than it.
-//   - At most 1,000 min_calls; validate() says so.
+//   - At most 1,000 min_calls, and no rules of the last calls; validate() says so.
 //   - Up to 4,095 calls (2,047 failed or slow ones) in a quarter of the window shares are exact. Above, they go by the latest few
 //     thousand calls (policy/compact_window.hpp): a burst of failures weighs more than its share of the window, and may open
 //     earlier than that share would. Use circuit_breaker there.
@@ -81,6 +81,8 @@ constexpr option_error validate(const compact_breaker_options& o) noexcept {
   return first_of(validate(o.rules),
                   // A bucket that is full is halved: it must still hold enough to judge by.
                   at_most("rules.min_calls", o.rules.min_calls, 1000),
+                  // There is no room for them in a cache line.
+                  at_most("rules.last_calls", o.rules.last_calls, 0),
                   at_least("keep", o.keep.count(), o.rules.window.count()),
                   at_most("keep", o.keep.count(), 16'000 * window),
                   at_most("keep", o.keep.count(), duration(std::chrono::hours(24)).count()));
