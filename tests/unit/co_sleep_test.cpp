@@ -5,6 +5,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "holdfast/core/inplace_stop.hpp"
 #include "holdfast/exec/run_loop.hpp"
 #include "holdfast/exec/task.hpp"
 
@@ -70,6 +71,28 @@ TEST_CASE("a stop wakes a sleeper, and one that was asked for before it sleeps l
   CHECK(log == std::vector<int>{-1, -2});
   on.advance(2h);
   CHECK(log.size() == 2);
+}
+
+TEST_CASE("a stop of a source in its owner's storage wakes a sleeper as well", "[co_sleep][inplace_stop]") {
+  stepped on;
+  std::vector<int> log;
+  mark ended[3];
+  inplace_stop_source stop;
+  const auto sleep = [&](duration how_long, inplace_stop_token token, int id) -> task<> {
+    log.push_back(co_await co_sleep(on.loop, on.now + how_long, token) ? id : -id);
+  };
+  spawn(on.loop, sleep(1h, stop.get_token(), 1), ended[0]);
+  spawn(on.loop, sleep(10ms, {}, 2), ended[1]);
+  on.run();
+  stop.request_stop();
+  CHECK(log.empty());
+  on.run();
+  CHECK(log == std::vector<int>{-1});
+  on.advance(10ms);
+  CHECK(log == std::vector<int>{-1, 2});
+  spawn(on.loop, sleep(1h, stop.get_token(), 3), ended[2]);
+  on.run();
+  CHECK(log == std::vector<int>{-1, 2, -3});
 }
 
 TEST_CASE("a stop that comes when it is time changes nothing", "[co_sleep]") {

@@ -5,12 +5,11 @@
 //   co_await co_acquire(room, where)         a coroutine   as try_acquire,     never       bulkhead_full
 //                                                          enter and collect
 //   with a deadline                          as above      as above            never       also bulkhead_timeout
-//   with a std::stop_token                   as above      a stop takes the    never       also cancelled
-//                                                          locks of
-//                                                          std::stop_callback
+//   with a stop token                        as above      a stop as its       never       also cancelled
+//                                                          token's callbacks
 //
 //   co_await co_wait_acquire(room, loop,     as above      as co_acquire, and  never       as with both
-//     until, a std::stop_token)                            the loop's timers
+//     until, a stop token)                                 the loop's timers
 //
 //   * what `where` does is its own
 //
@@ -23,8 +22,9 @@
 //   }
 //
 // It takes a place that is there and goes on at once. Otherwise it stands in line and suspends. It is resumed by `where`, an
-// executor (exec/runnable.hpp), when it has been handed a place, its deadline has passed or it was asked to stop: the first of
-// these counts. Any coroutine type may await it that takes awaitables of others (boost::asio::awaitable does not).
+// executor (exec/runnable.hpp), when it has been handed a place, its deadline has passed or it was asked to stop (by a
+// std::stop_token or an inplace_stop_token): the first of these counts. Any coroutine type may await it that takes awaitables of
+// others (boost::asio::awaitable does not).
 //
 // co_wait_acquire goes by way of the loop if there is no place, and keeps its deadline itself, by the loop's timers.
 // co_acquire has none: its deadline is kept by whoever calls bulkhead::expire() now and then, as a loop's thread may:
@@ -49,6 +49,7 @@
 #include "holdfast/core/assert.hpp"
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/error.hpp"
+#include "holdfast/core/inplace_stop.hpp"
 #include "holdfast/core/waiter.hpp"
 #include "holdfast/exec/co_sleep.hpp"
 #include "holdfast/exec/runnable.hpp"
@@ -58,10 +59,10 @@
 
 namespace holdfast {
 
-template <executor Where>
+template <executor Where, stoppable_token Stop = std::stop_token>
 class [[nodiscard]] co_acquire : waiter, runnable {
  public:
-  co_acquire(bulkhead& room, Where& where, deadline until = {}, std::stop_token stop = {}) noexcept
+  co_acquire(bulkhead& room, Where& where, deadline until = {}, Stop stop = {}) noexcept
       : waiter(told_so), runnable(go_on), room_(room), where_(where), until_(until), stop_(std::move(stop)) {}
   co_acquire(const co_acquire&) = delete;
   co_acquire& operator=(const co_acquire&) = delete;
@@ -114,18 +115,18 @@ class [[nodiscard]] co_acquire : waiter, runnable {
   bulkhead& room_;
   Where& where_;
   const deadline until_;
-  std::stop_token stop_;
-  std::optional<std::stop_callback<give_up>> on_stop_;
+  Stop stop_;
+  std::optional<stop_callback_for<Stop, give_up>> on_stop_;
   bulkhead::permit at_once_;
   std::optional<bulkhead::waiting_place> mine_;
   plain<std::coroutine_handle<>> caller_;
   atomic<phase> phase_{phase::entering};
 };
 
-template <timed_executor Loop>
+template <timed_executor Loop, stoppable_token Stop = std::stop_token>
 class [[nodiscard]] co_wait_acquire : waiter, runnable, timer {
  public:
-  co_wait_acquire(bulkhead& room, Loop& loop, deadline until, std::stop_token stop = {}) noexcept
+  co_wait_acquire(bulkhead& room, Loop& loop, deadline until, Stop stop = {}) noexcept
       : waiter(told_so),
         runnable(posted),
         timer(it_is_time),
@@ -189,8 +190,8 @@ class [[nodiscard]] co_wait_acquire : waiter, runnable, timer {
   bulkhead& room_;
   Loop& loop_;
   const deadline until_;
-  std::stop_token stop_;
-  std::optional<std::stop_callback<give_up>> on_stop_;
+  Stop stop_;
+  std::optional<stop_callback_for<Stop, give_up>> on_stop_;
   bulkhead::permit at_once_;
   std::optional<bulkhead::waiting_place> mine_;
   std::coroutine_handle<> caller_;

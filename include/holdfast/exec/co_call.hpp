@@ -14,8 +14,8 @@
 //
 // For a pipeline in the guard's place there is exec/co_pipeline.hpp. `op(const attempt&)` returns anything that can be awaited
 // for an outcome<T>. It keeps to its attempt's deadline itself, as in run(): a frame that somebody is still to resume cannot be
-// left. `stop` ends a wait between attempts at once; an attempt is expected to look at it, too, and one that then fails ends the
-// call as cancelled, which no breaker counts.
+// left. `stop`, a std::stop_token or an inplace_stop_token, ends a wait between attempts at once; an attempt is expected to look
+// at it, too, and one that then fails ends the call as cancelled, which no breaker counts.
 //
 // Any coroutine type may await it that takes awaitables of others. The call goes on where its operation resumed it; after a wait
 // that is the loop. What `op` throws comes out of co_await, and the permits go back as abandoned. Guard and policies outlive
@@ -29,6 +29,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "holdfast/core/inplace_stop.hpp"
 #include "holdfast/core/outcome.hpp"
 #include "holdfast/exec/awaiter.hpp"
 #include "holdfast/exec/call_machine.hpp"
@@ -42,10 +43,10 @@
 
 namespace holdfast {
 
-template <call_shape Shape = call_shape{}, class Op, timed_executor Loop, clock_source Clock = steady_clock,
-          class Observer = no_observer>
-auto co_call(arena& /*of its frame*/, const guard& protects, call_context context, Loop& loop, Op op,
-             std::stop_token stop = {}, Clock clock = {}, Observer observer = {})
+template <call_shape Shape = call_shape{}, class Op, timed_executor Loop, stoppable_token Stop = std::stop_token,
+          clock_source Clock = steady_clock, class Observer = no_observer>
+auto co_call(arena& /*of its frame*/, const guard& protects, call_context context, Loop& loop, Op op, Stop stop = {},
+             Clock clock = {}, Observer observer = {})
     -> basic_task<await_result<std::invoke_result_t<Op&, const attempt&>>, arena_frame> {
   using result = await_result<std::invoke_result_t<Op&, const attempt&>>;
   static_assert(

@@ -17,6 +17,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "holdfast/core/inplace_stop.hpp"
 #include "holdfast/exec/co_call.hpp"
 #include "holdfast/exec/co_sleep.hpp"
 #include "holdfast/exec/frame_arena.hpp"
@@ -26,22 +27,21 @@
 
 namespace holdfast {
 
-template <class... Layers, class Op, timed_executor Loop, clock_source Clock = steady_clock,
-          class Observer = no_observer>
+template <class... Layers, class Op, timed_executor Loop, stoppable_token Stop = std::stop_token,
+          clock_source Clock = steady_clock, class Observer = no_observer>
   requires(!pipeline<Layers...>::falls_back)
-auto co_call(arena& room, const pipeline<Layers...>& pipe, call_context context, Loop& loop, Op op,
-             std::stop_token stop = {}, Clock clock = {}, Observer observer = {}) {
+auto co_call(arena& room, const pipeline<Layers...>& pipe, call_context context, Loop& loop, Op op, Stop stop = {},
+             Clock clock = {}, Observer observer = {}) {
   pipe.judge(context);
   return co_call<pipeline<Layers...>::shape>(room, pipe.protects(), context, loop, std::move(op), std::move(stop),
                                              std::move(clock), std::move(observer));
 }
 
-template <class... Layers, class Op, timed_executor Loop, clock_source Clock = steady_clock,
-          class Observer = no_observer>
+template <class... Layers, class Op, timed_executor Loop, stoppable_token Stop = std::stop_token,
+          clock_source Clock = steady_clock, class Observer = no_observer>
 requires pipeline<Layers...>::falls_back auto co_call(arena& room, const pipeline<Layers...>& pipe,
-                                                      call_context context, Loop& loop, Op op,
-                                                      std::stop_token stop = {}, Clock clock = {},
-                                                      Observer observer = {})
+                                                      call_context context, Loop& loop, Op op, Stop stop = {},
+                                                      Clock clock = {}, Observer observer = {})
     -> basic_task<served<typename await_result<std::invoke_result_t<Op&, const attempt&>>::value_type>, arena_frame> {
   pipe.judge(context);
   context.until = pipe.protects().until(clock.now(), context);

@@ -6,9 +6,8 @@
 //                                             of Queue's consumers  and waiter_set
 //   co_await co_push(queue, value, where)     as one of its         as above            never       closed. The value is still the
 //                                             producers                                             caller's
-//   either with a std::stop_token             as above              a stop takes the    never       also empty or full: a stop was
-//                                                                   locks of            asked for
-//                                                                   std::stop_callback
+//   either with a stop token                  as above              a stop as its       never       also empty or full: a stop was
+//                                                                   token's callbacks   asked for
 //
 //   * what `where` does is its own
 //
@@ -28,7 +27,8 @@
 //
 // A side whose waiters are coroutines has a waiter_set as its event source; one with threads that wait as well, event_sources
 // of both. More coroutines than the set has places take turns in looking, through their executors, which costs their time. Where
-// another operation is mid-way in the slot in turn (busy) they do the same.
+// another operation is mid-way in the slot in turn (busy) they do the same. The token is a std::stop_token or an
+// inplace_stop_token (core/inplace_stop.hpp).
 //
 // A suspended coroutine is not destroyed: it lies in the queue's set, or in an executor. Ask for a stop, or close the queue, and
 // have it run to its end, on an executor that goes on until then. out and value outlive the wait; the queue and the executor
@@ -52,6 +52,7 @@
 
 #include "holdfast/core/assert.hpp"
 #include "holdfast/core/atomic.hpp"
+#include "holdfast/core/inplace_stop.hpp"
 #include "holdfast/exec/runnable.hpp"
 #include "holdfast/queue/queue_result.hpp"
 #include "holdfast/queue/waiter_set.hpp"
@@ -67,10 +68,10 @@ concept entered_by_waiters = requires(E& events, waiter& who, std::size_t place)
 };
 
 // Awaits until `attempt` answers something else than `refusal`.
-template <entered_by_waiters Events, executor Where, class Attempt>
+template <entered_by_waiters Events, executor Where, class Attempt, stoppable_token Stop = std::stop_token>
 class [[nodiscard]] co_attempt : waiter, runnable {
  public:
-  co_attempt(Events& events, Where& where, queue_op_status refusal, std::stop_token stop, Attempt attempt) noexcept
+  co_attempt(Events& events, Where& where, queue_op_status refusal, Stop stop, Attempt attempt) noexcept
       : waiter(told_so),
         runnable(look_again),
         events_(events),
@@ -168,8 +169,8 @@ class [[nodiscard]] co_attempt : waiter, runnable {
   Events& events_;
   Where& where_;
   Attempt attempt_;
-  std::stop_token stop_;
-  std::optional<std::stop_callback<tell_all>> on_stop_;
+  Stop stop_;
+  std::optional<stop_callback_for<Stop, tell_all>> on_stop_;
   plain<std::coroutine_handle<>> caller_;
   const queue_op_status refusal_;
   queue_result answer_;
@@ -179,15 +180,15 @@ class [[nodiscard]] co_attempt : waiter, runnable {
 };
 
 // An exception of a look on the executor's side would have no coroutine to go to.
-template <class Queue, executor Where>
+template <class Queue, executor Where, stoppable_token Stop = std::stop_token>
   requires std::is_nothrow_move_assignable_v<typename Queue::value_type>
-auto co_pop(Queue& queue, typename Queue::value_type& out, Where& where, std::stop_token stop = {}) noexcept {
+auto co_pop(Queue& queue, typename Queue::value_type& out, Where& where, Stop stop = {}) noexcept {
   auto attempt = [&queue, &out]() noexcept { return queue_result(queue.try_pop(out)); };
   return co_attempt(queue.items(), where, queue_op_status::empty, std::move(stop), attempt);
 }
-template <class Queue, executor Where>
+template <class Queue, executor Where, stoppable_token Stop = std::stop_token>
   requires std::is_nothrow_move_constructible_v<typename Queue::value_type>
-auto co_push(Queue& queue, typename Queue::value_type&& value, Where& where, std::stop_token stop = {}) noexcept {
+auto co_push(Queue& queue, typename Queue::value_type&& value, Where& where, Stop stop = {}) noexcept {
   auto attempt = [&queue, &value]() noexcept { return queue_result(queue.try_push(std::move(value))); };
   return co_attempt(queue.room(), where, queue_op_status::full, std::move(stop), attempt);
 }

@@ -4,8 +4,8 @@
 //   operation                          caller              progress                 allocates   note
 //   co_await co_sleep(loop, until)     a coroutine, on     as the loop's post and   never       true
 //                                      any thread          its timers
-//   the same with a std::stop_token    as above            a stop takes the locks   never       false: a stop was asked for
-//                                                          of std::stop_callback
+//   the same with a stop token         as above            a stop as its token's    never       false: a stop was asked for
+//                                                          callbacks
 //
 // In short: a coroutine on any thread | as the loop | never | false: stopped
 //
@@ -14,6 +14,8 @@
 // elsewhere is on the loop again. Once it has begun it must not be destroyed until it has resumed; the loop goes on until then.
 //
 // Keep what it returns in a variable: g++ 12 loses a coroutine whose condition awaits something made of a moved parameter.
+//
+// The token is a std::stop_token, or an inplace_stop_token (core/inplace_stop.hpp), whose source allocates nothing.
 //
 // A loop is anything with post() as an executor's, and run_at() and cancel() for timers, which are called on its own thread:
 // exec/run_loop.hpp is one.
@@ -28,6 +30,7 @@
 #include <stop_token>
 #include <utility>
 
+#include "holdfast/core/inplace_stop.hpp"
 #include "holdfast/exec/runnable.hpp"
 #include "holdfast/time/clock.hpp"
 #include "holdfast/time/timer_heap.hpp"
@@ -42,10 +45,10 @@ concept timed_executor = executor<L> && requires(L& loop, timer& one, time_point
   noexcept->std::same_as<bool>;
 };
 
-template <timed_executor Loop>
+template <timed_executor Loop, stoppable_token Stop = std::stop_token>
 class [[nodiscard]] co_sleep : timer, runnable {
  public:
-  co_sleep(Loop& loop, time_point until, std::stop_token stop = {}) noexcept
+  co_sleep(Loop& loop, time_point until, Stop stop = {}) noexcept
       : timer(it_is_time), runnable(posted), loop_(loop), until_(until), stop_(std::move(stop)) {}
   co_sleep(const co_sleep&) = delete;
   co_sleep& operator=(const co_sleep&) = delete;
@@ -91,8 +94,8 @@ class [[nodiscard]] co_sleep : timer, runnable {
 
   Loop& loop_;
   const time_point until_;
-  std::stop_token stop_;
-  std::optional<std::stop_callback<tell>> on_stop_;
+  Stop stop_;
+  std::optional<stop_callback_for<Stop, tell>> on_stop_;
   std::coroutine_handle<> caller_;
   phase phase_ = phase::begins;
   bool told_ = false;  // written by who asks for the stop, before it posts
