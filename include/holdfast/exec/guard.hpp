@@ -14,6 +14,7 @@
 #include <type_traits>
 
 #include "holdfast/core/error.hpp"
+#include "holdfast/core/inplace_stop.hpp"
 #include "holdfast/core/option_error.hpp"
 #include "holdfast/core/verdict.hpp"
 #include "holdfast/policy/adaptive_limit.hpp"
@@ -47,6 +48,11 @@ struct attempt {
   // By the breaker that admitted it, for those who count what a generation of the breaker saw:
   std::uint16_t generation = 0;
   bool probe = false;  // one of the few that a half-open breaker lets through
+};
+
+// One of several attempts of a call that may be under way at once: another one's answer stops it.
+struct hedged_attempt : attempt {
+  inplace_stop_token stop{};
 };
 
 // What a policy is asked for.

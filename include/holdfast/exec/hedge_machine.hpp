@@ -19,7 +19,8 @@
 // An attempt that fails is followed by the next one at once, without waiting for its time (but not before the callee's hint, and
 // not at all if it wants none); a refusal of a hedge is no failure of the call. A loser is neutral for the breaker, unless it had
 // already been slow when it lost: then it counts as a slow answer.
-// The retry options of the guard are not used: a hedge is a retry that does not wait.
+// The retry options of the guard are not used: a hedge is a retry that does not wait. Its room and its breaker are for each
+// attempt. exec/co_hedge.hpp drives it with coroutines.
 //
 // Like call_machine it reads no clock, never waits and runs no foreign code. Memory: all of it lies inside the machine.
 // Source: gRPC proposal A6. Proof: unit/hedge_machine_test.cpp (H1-H4).
@@ -71,6 +72,9 @@ class hedge_machine {
     HOLDFAST_ASSERT(!validate(protects));
     HOLDFAST_ASSERT(!validate(options));
     HOLDFAST_ASSERT(options.max_hedges <= Hedges);
+    // Several attempts are under way at once: each has its place, and each is judged.
+    HOLDFAST_ASSERT(protects.room == nullptr || protects.room_for == policy_scope::each_attempt);
+    HOLDFAST_ASSERT(protects.breaker == nullptr || protects.breaker_for == policy_scope::each_attempt);
   }
   hedge_machine(const hedge_machine&) = delete;
   hedge_machine& operator=(const hedge_machine&) = delete;

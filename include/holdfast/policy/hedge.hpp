@@ -63,6 +63,13 @@ constexpr option_error validate(const hedge_options& o) noexcept {
                   at_most("min_attempt_time", o.min_attempt_time.count(), day.count()));
 }
 
+// What the calls to one dependency are hedged by.
+struct hedge_policy {
+  hedge_options options{};
+  latency_sketch* usual = nullptr;  // what its answers took; null: nothing is known, and nothing recorded
+};
+static_assert(std::is_aggregate_v<hedge_policy>);
+
 // `usual` may be null: nothing is known.
 [[nodiscard]] inline duration hedge_delay(const hedge_options& o, const latency_sketch* usual,
                                           time_point now) noexcept {
