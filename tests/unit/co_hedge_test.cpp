@@ -13,6 +13,7 @@
 
 #include "holdfast/core/error_domain.hpp"
 #include "holdfast/core/random.hpp"
+#include "holdfast/exec/co_pipeline.hpp"
 #include "holdfast/exec/run_loop.hpp"
 #include "holdfast/exec/task.hpp"
 
@@ -106,19 +107,21 @@ struct stage {
 };
 
 // A call that somebody is awaiting.
-template <class Task>
+template <class Result, class Task>
 struct awaited {
-  std::optional<outcome<int>> result;
+  std::optional<Result> result;
   mark ended;
   awaited(stage& on, Task what) {
     spawn(on.loop, keep(std::move(what), result), ended);
     on.step();
   }
-  static task<> keep(Task what, std::optional<outcome<int>>& into) { into.emplace(co_await std::move(what)); }
+  static task<> keep(Task what, std::optional<Result>& into) { into.emplace(co_await std::move(what)); }
 };
-template <class Task>
-outcome<int> result_of(stage& on, Task what) {
-  awaited<Task> one(on, std::move(what));
+template <class T, class Frame>
+awaited(stage&, basic_task<T, Frame>) -> awaited<T, basic_task<T, Frame>>;
+template <class T, class Frame>
+T result_of(stage& on, basic_task<T, Frame> what) {
+  awaited one(on, std::move(what));
   on.run_to(one.ended);
   return *one.result;
 }
@@ -379,6 +382,19 @@ TEST_CASE("an operation that is there at once, and one that knows nothing of hed
   CHECK(on.since() == 0ns);
 }
 
+TEST_CASE("a clock that is behind the loop's keeps no hedge from its time", "[co_hedge]") {
+  struct late_clock {
+    const manual_clock* of;
+    [[nodiscard]] time_point now() const noexcept { return of->now() - 4ms; }
+  };
+  stage on;
+  on.replies = {{1h, 1}, {3ms, 2}};
+  const auto got = result_of(
+      on, co_hedge<2>(on.frames, on.protects, after_10ms, repeatable, on.loop, on.op(), {}, late_clock{&on.clock}));
+  CHECK(*got == 2);
+  CHECK(on.since() == 6ms + 3ms);  // ten milliseconds after what that clock said
+}
+
 TEST_CASE("calls one after the other use the same room, whatever order their attempts end in", "[co_hedge]") {
   stage on;
   on.protects.budget = nullptr;
@@ -395,6 +411,62 @@ TEST_CASE("calls one after the other use the same room, whatever order their att
   CHECK(*result_of(on, many()) == 50);
   CHECK(on.frames.spilled() == 0);
   CHECK(on.frames.in_use() == 0);
+}
+
+TEST_CASE("H2 a pipeline with a hedge is awaited as one with a retry, and both draw from one budget",
+          "[co_hedge][pipeline]") {
+  stage on;
+  rate_limiter door({.permits = 1, .per = 10min, .burst = 10});
+  const pipeline hedged("orders", with::deadline(800ms), with::rate(door),
+                        with::hedge<2>({.max_hedges = 2, .delay = 10ms}, on.budget, with::idempotent),
+                        with::bulkhead(on.room), with::breaker(on.judge), with::attempt_timeout(250ms));
+  const pipeline retried("orders", with::retry({.max_attempts = 3}, on.budget, with::idempotent),
+                         with::bulkhead(on.room), with::breaker(on.judge));
+  const auto call = [&](const auto& pipe, auto op) { return co_call(on.frames, pipe, {}, on.loop, op, {}, on.time()); };
+  on.replies = {{1h, 1}, {1h, 2}, {1ms, 3}};
+  CHECK(*result_of(on, call(hedged, on.op())) == 3);
+  REQUIRE(on.seen.size() == 3);
+  CHECK(on.seen[0].context.safety == idempotency::idempotent);
+  CHECK(on.seen[0].context.until == deadline(on.begun + 250ms));
+  CHECK(on.seen[2].context.until == deadline(on.begun + 20ms + 250ms));
+  CHECK(on.stopped == 2);
+  CHECK(door.snapshot(on.clock.now()).available == 9);  // once a call
+  CHECK(on.room.in_flight() == 0);
+  CHECK(on.tokens() == 8);
+
+  // The operation of the one is that of the other, if it takes any attempt.
+  int asked = 0;
+  const auto fails_once = [&](const attempt&) -> task<outcome<int>> {
+    if (asked++ == 0) co_return reset;
+    co_return 4;
+  };
+  CHECK(*result_of(on, call(retried, fails_once)) == 4);
+  CHECK(on.tokens() == 7);
+  asked = 0;
+  CHECK(*result_of(on, call(hedged, fails_once)) == 4);
+  CHECK(on.tokens() == 6);
+  CHECK(on.frames.spilled() == 0);
+}
+
+TEST_CASE("a hedged pipeline falls back, and its delay is what its own answers took", "[co_hedge][pipeline]") {
+  stage on;
+  const auto usual = std::make_unique<latency_sketch>(latency_sketch_options{});
+  const pipeline pipe(
+      "orders", with::fallback(with::tier("cache", [](const error&, const call_context&) { return outcome<int>(8); })),
+      with::hedge({.permille = 500, .least = 1ms, .most = 500ms}, *usual, on.budget, with::idempotent_with_key),
+      with::breaker(on.judge));
+  STATIC_REQUIRE(decltype(pipe)::hedges == 1);
+  STATIC_REQUIRE(decltype(pipe)::shape.budget == presence::present);
+  const auto call = [&] { return result_of(on, co_call(on.frames, pipe, {}, on.loop, on.op(), {}, on.time())); };
+  on.replies = {{20ms, 1}, {1h, 2}, {2ms, 3}, {1ms, reset}, {1ms, reset}};
+  CHECK(*call().result == 1);
+  CHECK(*call().result == 3);
+  CHECK(on.seen[2].begun >= on.seen[1].begun + 20ms);
+  CHECK(on.seen[2].begun <= on.seen[1].begun + 22ms);
+  const served<int> kept = call();
+  CHECK(*kept.result == 8);
+  CHECK(kept.tier_name == "cache");
+  CHECK(kept.origin.attempts == 2);
 }
 
 namespace {

@@ -305,6 +305,9 @@ TEST_CASE("orders that do what they say are accepted", "[pipeline]") {
   static_assert(order_of(kind::rate, kind::bulkhead, kind::call_breaker, kind::retry, kind::rate) ==
                 pipeline_fault::none);
   static_assert(order_of(kind::breaker, kind::rate) == pipeline_fault::none);
+  static_assert(order_of(kind::fallback, kind::deadline, kind::rate, kind::hedge, kind::bulkhead, kind::breaker,
+                         kind::rate, kind::attempt_timeout) == pipeline_fault::none);
+  static_assert(order_of(kind::hedge, kind::rate) == pipeline_fault::none);
 }
 
 TEST_CASE("orders that would not are named", "[pipeline]") {
@@ -326,4 +329,14 @@ TEST_CASE("orders that would not are named", "[pipeline]") {
   static_assert(order_of(kind::attempt_timeout, kind::retry) == pipeline_fault::attempt_timeout_before_others);
   static_assert(order_of(kind::deadline, kind::attempt_timeout, kind::retry) ==
                 pipeline_fault::attempt_timeout_before_others);
+  static_assert(order_of(kind::hedge, kind::hedge) == pipeline_fault::layer_twice);
+  static_assert(order_of(kind::retry, kind::hedge) == pipeline_fault::hedge_beside_retry);
+  static_assert(order_of(kind::hedge, kind::breaker, kind::retry) == pipeline_fault::hedge_beside_retry);
+  static_assert(order_of(kind::bulkhead, kind::hedge) == pipeline_fault::bulkhead_before_hedge);
+  static_assert(order_of(kind::breaker, kind::hedge) == pipeline_fault::breaker_before_hedge);
+  static_assert(order_of(kind::call_breaker, kind::hedge) == pipeline_fault::call_breaker_with_hedge);
+  static_assert(order_of(kind::hedge, kind::call_breaker) == pipeline_fault::call_breaker_with_hedge);
+  static_assert(order_of(kind::hedge, kind::rate, kind::breaker) == pipeline_fault::rate_before_breaker);
+  static_assert(order_of(kind::hedge, kind::rate, kind::bulkhead) == pipeline_fault::rate_before_bulkhead);
+  static_assert(order_of(kind::hedge, kind::deadline) == pipeline_fault::deadline_inside);
 }

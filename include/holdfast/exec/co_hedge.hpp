@@ -129,7 +129,7 @@ class hedge_run {
     return *this;
   }
   ~hedge_run() {
-    reset();
+    if (frame_) frame_.destroy();
   }
 
   void begin() const noexcept {
@@ -137,9 +137,6 @@ class hedge_run {
   }
   [[nodiscard]] promise_type& promise() const noexcept {
     return frame_.promise();
-  }
-  void reset() noexcept {
-    if (frame_) std::exchange(frame_, nullptr).destroy();
   }
 
  private:
@@ -173,10 +170,7 @@ class hedged_call : timer, runnable {
         clock_(clock) {}
   hedged_call(const hedged_call&) = delete;
   hedged_call& operator=(const hedged_call&) = delete;
-  ~hedged_call() {
-    // As frames are given back that await one another: the newest first.
-    for (auto run = runs_.rbegin(); run != runs_.rend(); ++run) run->reset();
-  }
+  ~hedged_call() = default;
 
   static bool await_ready() noexcept { return false; }
   void await_suspend(std::coroutine_handle<> caller) noexcept {
@@ -271,6 +265,7 @@ class hedged_call : timer, runnable {
 
   hedge_machine<Hedges, Observer> machine_;
   inplace_stop_source losers_;
+  // Destroyed as frames are given back that await one another: the newest first.
   std::array<hedge_run<hedged_call>, Hedges + 1> runs_{};
   arena& room_;
   Loop& loop_;

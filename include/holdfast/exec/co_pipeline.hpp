@@ -7,10 +7,11 @@
 //
 // In short: a coroutine on any thread | as the operation | its frames, where its arena is full | as `exec/pipeline`
 //
-// As exec/co_call.hpp, with the pipeline's own knowledge of what is there. With with::fallback it returns served<T>; its tiers are
-// callables that do not wait, as in a call that blocks. The pipeline outlives the call.
+// As exec/co_call.hpp, with the pipeline's own knowledge of what is there; with with::hedge as exec/co_hedge.hpp, where `op` is
+// handed a hedged_attempt, which is an attempt as well, and a stop ends the call as cancelled. With with::fallback it returns
+// served<T>; its tiers are callables that do not wait, as in a call that blocks. The pipeline outlives the call.
 //
-// Proof: unit/co_call_test.cpp, alloc/co_call_alloc_test.cpp.
+// Proof: unit/co_call_test.cpp, unit/co_hedge_test.cpp, alloc/co_call_alloc_test.cpp.
 #pragma once
 
 #include <stop_token>
@@ -19,6 +20,7 @@
 
 #include "holdfast/core/inplace_stop.hpp"
 #include "holdfast/exec/co_call.hpp"
+#include "holdfast/exec/co_hedge.hpp"
 #include "holdfast/exec/co_sleep.hpp"
 #include "holdfast/exec/frame_arena.hpp"
 #include "holdfast/exec/pipeline.hpp"
@@ -27,14 +29,27 @@
 
 namespace holdfast {
 
+// What comes before the tiers, if there are any.
+template <class... Layers, class Op, timed_executor Loop, stoppable_token Stop, clock_source Clock, class Observer>
+auto co_call_itself(arena& room, const pipeline<Layers...>& pipe, const call_context& context, Loop& loop, Op op,
+                    Stop stop, Clock clock, Observer observer) {
+  if constexpr (pipeline<Layers...>::hedges != 0) {
+    return co_hedge<pipeline<Layers...>::hedges>(room, pipe.protects(), pipe.hedging(), context, loop, std::move(op),
+                                                 std::move(stop), std::move(clock), std::move(observer));
+  } else {
+    return co_call<pipeline<Layers...>::shape>(room, pipe.protects(), context, loop, std::move(op), std::move(stop),
+                                               std::move(clock), std::move(observer));
+  }
+}
+
 template <class... Layers, class Op, timed_executor Loop, stoppable_token Stop = std::stop_token,
           clock_source Clock = steady_clock, class Observer = no_observer>
   requires(!pipeline<Layers...>::falls_back)
 auto co_call(arena& room, const pipeline<Layers...>& pipe, call_context context, Loop& loop, Op op, Stop stop = {},
              Clock clock = {}, Observer observer = {}) {
   pipe.judge(context);
-  return co_call<pipeline<Layers...>::shape>(room, pipe.protects(), context, loop, std::move(op), std::move(stop),
-                                             std::move(clock), std::move(observer));
+  return co_call_itself(room, pipe, context, loop, std::move(op), std::move(stop), std::move(clock),
+                        std::move(observer));
 }
 
 template <class... Layers, class Op, timed_executor Loop, stoppable_token Stop = std::stop_token,
@@ -42,11 +57,13 @@ template <class... Layers, class Op, timed_executor Loop, stoppable_token Stop =
 requires pipeline<Layers...>::falls_back auto co_call(arena& room, const pipeline<Layers...>& pipe,
                                                       call_context context, Loop& loop, Op op, Stop stop = {},
                                                       Clock clock = {}, Observer observer = {})
-    -> basic_task<served<typename await_result<std::invoke_result_t<Op&, const attempt&>>::value_type>, arena_frame> {
+    -> basic_task<served<typename await_result<
+                      std::invoke_result_t<Op&, const typename pipeline<Layers...>::attempt_type&>>::value_type>,
+                  arena_frame> {
   pipe.judge(context);
   context.until = pipe.protects().until(clock.now(), context);
-  auto first = co_await co_call<pipeline<Layers...>::shape>(room, pipe.protects(), context, loop, std::move(op),
-                                                            std::move(stop), clock, std::move(observer));
+  auto first =
+      co_await co_call_itself(room, pipe, context, loop, std::move(op), std::move(stop), clock, std::move(observer));
   if (first.ok()) co_return pipe.answered(std::move(first));
   co_return pipe.after_failure(std::move(first), context, clock);
 }

@@ -21,7 +21,8 @@
 //   bulkhead          before retry: one place for the whole call, its waits too; behind it: one for each attempt.
 //                     with::adaptive_bulkhead(room, limit): how many places there are is found out from each attempt.
 //                     Both take how long a call may wait in the room's queue for a place: with::bulkhead(room, 5ms)
-//   retry
+//   retry, or hedge   hedge: the next attempt begins beside the first, on coroutines alone; it wants each attempt to have its
+//                     place in the bulkhead and to be judged by the breaker, so both come behind it
 //   breaker           behind retry, so that it sees every attempt, or with::whole_call, before it; behind the bulkhead, which would
 //                     otherwise turn away those that hold one of its few probes
 //   attempt_timeout   innermost
@@ -29,7 +30,8 @@
 // With with::fallback it returns served<T>: who answered, how old that is, and in `origin` why the first did not. A tier is
 // a callable (const error& why, const call_context&) to outcome<T>, or to aged<T>, which says how old it is.
 //
-// Coroutines call it by exec/co_pipeline.hpp, those of Boost.Asio by interop/asio_pipeline.hpp.
+// Coroutines call it by exec/co_pipeline.hpp, those of Boost.Asio by interop/asio_pipeline.hpp. One with with::hedge is called by
+// exec/co_pipeline.hpp alone: whoever blocks a thread has but one attempt at a time.
 //
 // Policies are referred to and outlive the pipeline; it is a value without state of its own. All calls share it.
 //
@@ -38,7 +40,9 @@
 // compile), alloc/pipeline_alloc_test.cpp, bench/call_bench.cpp.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -53,6 +57,7 @@
 #include "holdfast/exec/pipeline_layers.hpp"
 #include "holdfast/exec/pipeline_order.hpp"
 #include "holdfast/policy/fallback.hpp"
+#include "holdfast/policy/hedge.hpp"
 #include "holdfast/time/clock.hpp"
 
 namespace holdfast {
@@ -90,11 +95,26 @@ class pipeline {
   static_assert(
       fault != pipeline_fault::attempt_timeout_before_others,
       "with::attempt_timeout comes last: it is the time of one attempt. For the whole call there is with::deadline");
+  static_assert(
+      fault != pipeline_fault::hedge_beside_retry,
+      "with::hedge and with::retry are for pipelines of their own, with one budget: a hedge is a retry that does "
+      "not wait, and follows a failure at once");
+  static_assert(fault != pipeline_fault::bulkhead_before_hedge,
+                "with::bulkhead comes after with::hedge: its attempts are under way at once, and each takes a place");
+  static_assert(fault != pipeline_fault::breaker_before_hedge,
+                "with::breaker comes after with::hedge: before it, it would see one result for all attempts");
+  static_assert(
+      fault != pipeline_fault::call_breaker_with_hedge,
+      "with::hedge goes with a breaker that judges each attempt, not with one for with::whole_call: several are "
+      "under way at once");
 
  public:
   static constexpr call_shape shape =
       shape_of(order, (with::is_budgeted<Layers> || ...), (with::is_adaptive<Layers> || ...));
   static constexpr bool falls_back = order_has(order, layer_kind::fallback);
+  // How many attempts a call has room for beside its first; 0 without with::hedge.
+  static constexpr std::size_t hedges = (with::hedges_of<Layers> + ... + std::size_t{0});
+  using attempt_type = std::conditional_t<hedges != 0, hedged_attempt, attempt>;
 
   constexpr explicit pipeline(std::string_view name,
                               Layers... layers) noexcept((std::is_nothrow_move_constructible_v<Layers> && ...))
@@ -112,6 +132,8 @@ class pipeline {
             class Observer = no_observer>
   auto operator()(call_context context, Op&& op, const Clock& clock = {}, Wait&& wait = {},
                   Observer&& observer = {}) const {
+    static_assert(hedges == 0,
+                  "a call that blocks its thread cannot be hedged: co_await co_call(...) of exec/co_pipeline.hpp can");
     judge(context);
     const time_point begun = clock.now();
     if constexpr (!falls_back) {
@@ -140,10 +162,15 @@ class pipeline {
     return walk.template exhausted<T>();
   }
 
-  // For drivers that are handed a guard. What with::retry says of the operations is in judge(), what with::fallback does is
-  // in neither.
+  // For drivers that are handed a guard. What with::retry and with::hedge say of the operations is in judge(), when a hedge
+  // begins is in hedging(), and what with::fallback does is in none of them.
   [[nodiscard]] constexpr const guard& protects() const noexcept { return guard_; }
   static constexpr void judge(call_context& context) noexcept { (with::judge<Layers>(context), ...); }
+  [[nodiscard]] constexpr const hedge_policy& hedging() const noexcept requires(hedges != 0) {
+    constexpr auto which =
+        static_cast<std::size_t>(std::find(order.begin(), order.end(), layer_kind::hedge) - order.begin());
+    return std::get<which>(layers_).policy();
+  }
 
  private:
   static constexpr guard guard_of(std::string_view name, const Layers&... layers) noexcept {

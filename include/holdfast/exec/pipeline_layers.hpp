@@ -12,12 +12,15 @@
 #include <type_traits>
 #include <utility>
 
+#include "holdfast/core/assert.hpp"
 #include "holdfast/exec/guard.hpp"
 #include "holdfast/exec/pipeline_order.hpp"
 #include "holdfast/policy/adaptive_limit.hpp"
 #include "holdfast/policy/bulkhead.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
 #include "holdfast/policy/fallback.hpp"
+#include "holdfast/policy/hedge.hpp"
+#include "holdfast/policy/latency_sketch.hpp"
 #include "holdfast/policy/rate_limiter.hpp"
 #include "holdfast/policy/retry.hpp"
 #include "holdfast/policy/retry_budget.hpp"
@@ -120,6 +123,51 @@ retry(const retry_options&, retry_budget&, safety_tag<Safety>) -> retry<safety_t
 template <idempotency Safety>
 retry(const retry_options&, no_budget_tag, safety_tag<Safety>) -> retry<safety_tag<Safety>, false>;
 
+// Where with::retry would stand, for a call with several attempts beside each other: with::hedge makes one.
+template <class Safety, std::size_t Hedges>
+class hedge_layer {
+ public:
+  static constexpr layer_kind kind = layer_kind::hedge;
+  static constexpr bool budgeted = true;
+  static constexpr std::size_t hedges = Hedges;
+  constexpr hedge_layer(const hedge_policy& how, retry_budget& paid_by) noexcept : how_(how), budget_(&paid_by) {
+    HOLDFAST_ASSERT(!validate(how.options));
+    HOLDFAST_ASSERT(how.options.max_hedges <= Hedges);
+  }
+  constexpr void enter(guard& g, bool /*inside*/) const noexcept { g.budget = budget_; }
+  static constexpr void judge(call_context& context) noexcept { context.safety = Safety::value; }
+  [[nodiscard]] constexpr const hedge_policy& policy() const noexcept { return how_; }
+
+ private:
+  hedge_policy how_;
+  retry_budget* budget_;
+};
+
+// `Hedges` is how many its calls have room for: at least how.max_hedges. With `usual`, answers are recorded there, and where no
+// delay is fixed it says how long to wait. The budget is the one that the retries of the same dependency have.
+template <std::size_t Hedges = 1, idempotency Safety>
+constexpr auto hedge(const hedge_options& how, retry_budget& paid_by, safety_tag<Safety> /*operations*/) noexcept {
+  static_assert(Safety != idempotency::unsafe,
+                "with::hedge is not for unsafe operations: two attempts at once carry them out twice");
+  return hedge_layer<safety_tag<Safety>, Hedges>({.options = how}, paid_by);
+}
+template <std::size_t Hedges = 1, idempotency Safety>
+constexpr auto hedge(const hedge_options& how, latency_sketch& usual, retry_budget& paid_by,
+                     safety_tag<Safety> /*operations*/) noexcept {
+  static_assert(Safety != idempotency::unsafe,
+                "with::hedge is not for unsafe operations: two attempts at once carry them out twice");
+  return hedge_layer<safety_tag<Safety>, Hedges>({.options = how, .usual = &usual}, paid_by);
+}
+// What is left out is said here, so that the compiler says why.
+template <std::size_t Hedges = 1, class... Others>
+constexpr auto hedge(const hedge_options& how, Others&&... /*no budget, or no tag*/) noexcept {
+  constexpr bool budgeted = (std::is_same_v<std::remove_cvref_t<Others>, retry_budget> || ...);
+  static_assert(budgeted, "with::hedge has a budget, the one of the dependency's retries: hedges add to the load");
+  static_assert(!budgeted || sizeof...(Others) == 0,
+                "with::hedge says with::idempotent or with::idempotent_with_key: its operations are carried out twice");
+  return how;
+}
+
 struct whole_call_tag {};
 inline constexpr whole_call_tag whole_call{};
 
@@ -218,6 +266,10 @@ template <class Layer>
 inline constexpr bool is_adaptive = requires {
   requires Layer::adaptive;
 };
+template <class Layer>
+inline constexpr std::size_t hedges_of = 0;
+template <class Safety, std::size_t Hedges>
+inline constexpr std::size_t hedges_of<hedge_layer<Safety, Hedges>> = Hedges;
 // What a layer knows of all calls.
 template <class Layer>
 constexpr void judge([[maybe_unused]] call_context& context) noexcept {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // pipeline_order: which orders of a pipeline's layers do what they say, and what is wrong with the others.
 //
-// exec/pipeline.hpp has the rules in words. Where with::rate stands decides what it charges: behind with::retry or with::breaker
-// it is each attempt, else the call.
+// exec/pipeline.hpp has the rules in words. Where with::rate stands decides what it charges: behind with::retry, with::hedge or
+// with::breaker it is each attempt, else the call.
 //
 // Proof: unit/pipeline_test.cpp, contract/pipeline_orders.py.
 #pragma once
@@ -23,6 +23,7 @@ enum class layer_kind : std::uint8_t {
   rate,
   bulkhead,
   retry,
+  hedge,
   breaker,
   call_breaker,
   attempt_timeout
@@ -30,7 +31,8 @@ enum class layer_kind : std::uint8_t {
 
 // Layers behind this one are asked for each attempt.
 constexpr bool goes_inside(layer_kind kind) noexcept {
-  return kind == layer_kind::retry || kind == layer_kind::breaker || kind == layer_kind::call_breaker;
+  return kind == layer_kind::retry || kind == layer_kind::hedge || kind == layer_kind::breaker ||
+         kind == layer_kind::call_breaker;
 }
 
 enum class pipeline_fault : std::uint8_t {
@@ -46,6 +48,10 @@ enum class pipeline_fault : std::uint8_t {
   call_breaker_behind_retry,
   bulkhead_behind_breaker,
   attempt_timeout_before_others,
+  hedge_beside_retry,
+  bulkhead_before_hedge,
+  breaker_before_hedge,
+  call_breaker_with_hedge,
 };
 
 // What is wrong with layers in this order.
@@ -57,14 +63,22 @@ constexpr pipeline_fault order_fault(const std::array<layer_kind, N>& layers) no
     return from;
   };
   const std::size_t retry = place(layer_kind::retry);
+  const std::size_t hedge = place(layer_kind::hedge);
+  const std::size_t repeats = std::min(retry, hedge);
   const std::size_t breaker = std::min(place(layer_kind::breaker), place(layer_kind::call_breaker));
   const std::size_t bulkhead = place(layer_kind::bulkhead);
+  if (hedge != nowhere) {
+    if (retry != nowhere) return pipeline_fault::hedge_beside_retry;
+    if (place(layer_kind::call_breaker) != nowhere) return pipeline_fault::call_breaker_with_hedge;
+    if (breaker < hedge) return pipeline_fault::breaker_before_hedge;
+    if (bulkhead < hedge) return pipeline_fault::bulkhead_before_hedge;
+  }
   bool charged_inside = false;
   bool charged_outside = false;
   for (std::size_t i = 0; i < N; ++i) {
     const layer_kind kind = layers[i];
     if (kind == layer_kind::rate) {
-      const bool inside = i > retry || i > breaker;
+      const bool inside = i > repeats || i > breaker;
       if (inside ? std::exchange(charged_inside, true) : std::exchange(charged_outside, true))
         return pipeline_fault::layer_twice;
       if (i > breaker && retry != nowhere && i < retry) return pipeline_fault::rate_behind_call_breaker;

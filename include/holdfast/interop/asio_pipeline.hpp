@@ -50,6 +50,7 @@ namespace holdfast {
 template <class... Layers, class Op, class Observer = no_observer>
   requires(!pipeline<Layers...>::falls_back)
 auto async_call(const pipeline<Layers...>& pipe, call_context context, Op op, Observer observer = {}) {
+  static_assert(pipeline<Layers...>::hedges == 0, "with::hedge is for co_call of exec/co_pipeline.hpp");
   pipe.judge(context);
   return async_call(pipe.protects(), context, std::move(op), std::move(observer));
 }
@@ -58,6 +59,7 @@ template <class... Layers, class Op, class Observer = no_observer>
 requires pipeline<Layers...>::falls_back auto async_call(const pipeline<Layers...>& pipe, call_context context, Op op,
                                                          Observer observer = {})
     -> boost::asio::awaitable<served<typename std::invoke_result_t<Op&, const attempt&>::value_type::value_type>> {
+  static_assert(pipeline<Layers...>::hedges == 0, "with::hedge is for co_call of exec/co_pipeline.hpp");
   pipe.judge(context);
   context.until = pipe.protects().until(steady_clock::now(), context);
   auto first = co_await async_call(pipe.protects(), context, std::move(op), std::move(observer));
