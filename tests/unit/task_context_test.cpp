@@ -10,6 +10,7 @@
 
 #include "holdfast/core/error_domain.hpp"
 #include "holdfast/exec/co_call.hpp"
+#include "holdfast/exec/co_hedge.hpp"
 #include "holdfast/exec/co_sleep.hpp"
 #include "holdfast/exec/run_loop.hpp"
 #include "holdfast/exec/task.hpp"
@@ -243,4 +244,44 @@ TEST_CASE("an operation and an observer of co_call have the context of who calle
   REQUIRE(ended.was_run());
   CHECK(seen ==
         notes{"asks r", "asked r", "attempt r", "retry r", "asks r", "asked r", "attempt r", "gave up r", "failed r"});
+}
+
+TEST_CASE("every attempt of a hedged call has the context of who called, whoever's turn it is on the loop",
+          "[task_context]") {
+  struct test_clock {
+    const manual_clock* of;
+    [[nodiscard]] time_point now() const noexcept { return of->now(); }
+  };
+  run_loop loop;
+  manual_clock clock;
+  frame_arena<4096> room;
+  retry_budget budget({});
+  notes seen;
+  const auto ask = [](run_loop& where, time_point until, int number, notes& tells) -> task<outcome<int>> {
+    tells.push_back("asks " + here());
+    static_cast<void>(co_await co_sleep(where, until));
+    tells.push_back("asked " + here());
+    co_return number;
+  };
+  const auto body = [&]() -> task<> {
+    const guard protects{.budget = &budget};
+    const auto op = [&](const hedged_attempt& a) {
+      return ask(loop, clock.now() + (a.number == 1 ? 5ms : 2ms), a.number, seen);
+    };
+    const auto got = co_await co_hedge(room, protects, {.options = {.delay = 1ms}}, {.safety = idempotency::idempotent},
+                                       loop, op, std::stop_token{}, test_clock{&clock});
+    seen.push_back(std::to_string(got.ok() ? *got : 0) + " " + here());
+  };
+  mark ended;
+  {
+    const context_scope of_request(named("r"));
+    spawn(loop, body(), ended);
+  }
+  const context_scope of_loop(named("loop"));
+  for (int i = 0; i < 100 && !ended.was_run(); ++i) {
+    while (loop.run_ready() + loop.run_due(clock.now()) != 0) CHECK(here() == "loop");
+    clock.advance(1ms);
+  }
+  REQUIRE(ended.was_run());
+  CHECK(seen == notes{"asks r", "asks r", "asked r", "asked r", "2 r"});
 }

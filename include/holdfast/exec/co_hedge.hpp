@@ -31,7 +31,7 @@
 //
 // `Hedges` is how many the call's frame has room for: at least how.options.max_hedges.
 //
-// Memory: in `room` the frame, about 900 bytes and 100 for each hedge after the first, and 300 for each attempt, with what T and op
+// Memory: in `room` the frame, about 1,000 bytes and 100 for each hedge after the first, and 300 for each attempt, with what T and op
 // take; they are given back when the call ends.
 // Proof: unit/co_hedge_test.cpp (H1-H4), alloc/co_hedge_alloc_test.cpp, stress/co_hedge_stress.cpp.
 #pragma once
@@ -59,6 +59,7 @@
 #include "holdfast/exec/runnable.hpp"
 #include "holdfast/exec/task.hpp"
 #include "holdfast/policy/hedge.hpp"
+#include "holdfast/telemetry/context.hpp"
 #include "holdfast/time/clock.hpp"
 #include "holdfast/time/timer_heap.hpp"
 
@@ -167,7 +168,8 @@ class hedged_call : timer, runnable {
         loop_(loop),
         op_(op),
         stop_(stop),
-        clock_(clock) {}
+        clock_(clock),
+        context_(current_context()) {}
   hedged_call(const hedged_call&) = delete;
   hedged_call& operator=(const hedged_call&) = delete;
   ~hedged_call() = default;
@@ -192,16 +194,17 @@ class hedged_call : timer, runnable {
   void post(runnable& run) noexcept { loop_.post(run); }
   void finished(std::size_t which, const std::optional<result>& answer) noexcept {
     const time_point now = clock_.now();
-    if (!answer.has_value()) {
-      if (!machine_.over()) thrower_ = which;
-      machine_.cancel();
-      machine_.finish(which, verdict::cancelled, errc::cancelled, now);
-    } else if (answer->ok()) {
-      take(machine_.finish(which, verdict::ok, {}, now));
-    } else {
-      take(machine_.finish(which, answer->kind(), answer->error(), now));
-    }
-    go_on();
+    step([&] {
+      if (!answer.has_value()) {
+        if (!machine_.over()) thrower_ = which;
+        machine_.cancel();
+        machine_.finish(which, verdict::cancelled, errc::cancelled, now);
+      } else if (answer->ok()) {
+        take(machine_.finish(which, verdict::ok, {}, now));
+      } else {
+        take(machine_.finish(which, answer->kind(), answer->error(), now));
+      }
+    });
   }
 
  private:
@@ -218,25 +221,34 @@ class hedged_call : timer, runnable {
   // Posted to begin, and once more by a stop. All of it is run on the loop's thread, one after the other, but for tell.
   static void posted(runnable& self) noexcept {
     auto& me = static_cast<hedged_call&>(self);
-    if (me.begun_) {
-      me.heard_ = true;
-      me.machine_.cancel();
-    } else {
+    me.step([&me] {
+      if (me.begun_) {
+        me.heard_ = true;
+        me.machine_.cancel();
+        return;
+      }
       me.begun_ = true;
       if (me.stop_.stop_requested()) {
         me.machine_.cancel();
-      } else {
-        if (me.stop_.stop_possible()) me.on_stop_.emplace(me.stop_, tell{me});
-        me.take(me.machine_.start(me.clock_.now()));
+        return;
       }
-    }
-    me.go_on();
+      if (me.stop_.stop_possible()) me.on_stop_.emplace(me.stop_, tell{me});
+      me.take(me.machine_.start(me.clock_.now()));
+    });
   }
   static void it_is_time(timer& self) noexcept {
     auto& me = static_cast<hedged_call&>(self);
     // By the loop's clock it is that time, and a clock that is behind it would have the timer set again and again.
-    me.take(me.machine_.on_time(std::max(me.clock_.now(), me.machine_.next_at())));
-    me.go_on();
+    me.step([&me] { me.take(me.machine_.on_time(std::max(me.clock_.now(), me.machine_.next_at()))); });
+  }
+
+  template <class What>
+  void step(What what) noexcept {
+    {
+      const context_scope scope(context_);
+      what();
+    }
+    go_on();
   }
 
   void take(const hedge_action& next) noexcept {
@@ -272,6 +284,7 @@ class hedged_call : timer, runnable {
   Op& op_;
   const Stop& stop_;
   const Clock& clock_;
+  const holdfast::context context_;  // of the request: its attempts begin, and are judged, on the loop
   std::optional<stop_callback_for<Stop, tell>> on_stop_;
   std::coroutine_handle<> caller_;
   std::size_t winner_ = nobody;   // whose answer is ok

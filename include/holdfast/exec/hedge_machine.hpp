@@ -74,6 +74,7 @@ class hedge_machine {
     HOLDFAST_ASSERT(options.max_hedges <= Hedges);
     // Several attempts are under way at once: each has its place, and each is judged.
     HOLDFAST_ASSERT(protects.room == nullptr || protects.room_for == policy_scope::each_attempt);
+    HOLDFAST_ASSERT(protects.room_wait == duration::zero());  // who would wait for a place does better without a hedge
     HOLDFAST_ASSERT(protects.breaker == nullptr || protects.breaker_for == policy_scope::each_attempt);
   }
   hedge_machine(const hedge_machine&) = delete;

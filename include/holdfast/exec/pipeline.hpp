@@ -21,6 +21,7 @@
 //   bulkhead          before retry: one place for the whole call, its waits too; behind it: one for each attempt.
 //                     with::adaptive_bulkhead(room, limit): how many places there are is found out from each attempt.
 //                     Both take how long a call may wait in the room's queue for a place: with::bulkhead(room, 5ms)
+//                     (not with a hedge, whose attempts are to begin now or not at all)
 //   retry, or hedge   hedge: the next attempt begins beside the first, on coroutines alone; it wants each attempt to have its
 //                     place in the bulkhead and to be judged by the breaker, so both come behind it
 //   breaker           behind retry, so that it sees every attempt, or with::whole_call, before it; behind the bulkhead, which would
@@ -120,6 +121,7 @@ class pipeline {
                               Layers... layers) noexcept((std::is_nothrow_move_constructible_v<Layers> && ...))
       : guard_(guard_of(name, layers...)), layers_(std::move(layers)...) {
     HOLDFAST_ASSERT(!validate(guard_));
+    HOLDFAST_ASSERT(hedges == 0 || guard_.room_wait == duration::zero());  // a hedged call does not wait for a place
     if constexpr (falls_back) {
       plan_ = tiers().plan(name);
       HOLDFAST_ASSERT(!validate(plan_));
