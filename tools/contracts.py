@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("queue", "policy", "exec", "telemetry", "interop")
+ROOMS = ("queue", "policy", "ipc", "exec", "telemetry", "interop")
 BEGIN = "<!-- From the headers, by tools/contracts.py --write -->"
 END = "<!-- The end of what comes from the headers -->"
 HEAD = ["| part | who may call | progress | allocates | when it refuses |", "|---|---|---|---|---|"]

@@ -21,6 +21,7 @@ LAYERS = {
     "queue": {"core", "time", "queue"},
     "time": {"core", "time"},
     "policy": {"core", "time", "policy"},
+    "ipc": {"core", "time", "ipc"},
     "telemetry": {"core", "queue", "time", "telemetry"},
     "exec": {"core", "queue", "time", "policy", "telemetry", "exec"},
     "interop": {"core", "queue", "time", "policy", "telemetry", "exec", "interop"},

@@ -38,6 +38,17 @@ std::string_view message_of(errc code) noexcept {
     case errc::ring_corrupt: return "ring is corrupt";
     case errc::rate_infeasible: return "more permits than the rate limit ever grants at once";
     case errc::retry_forbidden: return "the callee wants no further attempt";
+    case errc::segment_name: return "name of a shared segment is empty, too long or has a slash inside";
+    case errc::segment_foreign: return "shared memory of that name is no segment of ours";
+    case errc::segment_owner: return "shared segment belongs to another user";
+    case errc::segment_version: return "shared segment is of another format version";
+    case errc::segment_machine: return "shared segment was made for another byte order, pointer or cache line";
+    case errc::segment_layout: return "shared segment holds other objects than this program expects";
+    case errc::segment_size: return "shared segment is shorter or longer than it should be";
+    case errc::segment_exists: return "shared segment exists";
+    case errc::segment_unfinished: return "whoever was making the shared segment died";
+    case errc::segment_busy: return "another process is still making the shared segment";
+    case errc::segment_corrupt: return "object in the shared segment is not sound";
   }
   return "unknown holdfast error";
 }

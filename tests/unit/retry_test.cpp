@@ -50,7 +50,7 @@ TEST_CASE("each verdict is retried as its row says, at its price", "[retry]") {
 
 TEST_CASE("of what a policy refused, only a full bulkhead and a rate limit are asked again, free of charge",
           "[retry]") {
-  for (int i = 1; i <= static_cast<int>(errc::retry_forbidden); ++i) {
+  for (int i = 1; i <= static_cast<int>(errc::segment_corrupt); ++i) {
     const auto code = static_cast<errc>(i);
     if (verdict_of(code) != verdict::rejected) continue;
     const bool again = code == errc::bulkhead_full || code == errc::bulkhead_timeout || code == errc::rate_limited;

@@ -58,6 +58,17 @@ enum class errc : std::uint16_t {
   ring_corrupt = 25,
   rate_infeasible = 26,
   retry_forbidden = 27,
+  segment_name = 28,
+  segment_foreign = 29,
+  segment_owner = 30,
+  segment_version = 31,
+  segment_machine = 32,
+  segment_layout = 33,
+  segment_size = 34,
+  segment_exists = 35,
+  segment_unfinished = 36,
+  segment_busy = 37,
+  segment_corrupt = 38,
 };
 
 // The conditions that people ask about; one for each verdict that is an error.
@@ -90,6 +101,7 @@ constexpr verdict verdict_of(errc code) noexcept {
     case errc::not_idempotent:
     case errc::retry_forbidden:
     case errc::ring_attached:
+    case errc::segment_exists:
     case errc::closed: return verdict::rejected;
     case errc::deadline_exceeded:
     case errc::deadline_infeasible:
@@ -98,6 +110,8 @@ constexpr verdict verdict_of(errc code) noexcept {
     case errc::cancelled: return verdict::cancelled;
     case errc::attempts_exhausted:
     case errc::fallback_exhausted:
+    case errc::segment_unfinished:
+    case errc::segment_busy:
     case errc::callee_threw: return verdict::transient;
     case errc::ring_region:
     case errc::ring_missing:
@@ -105,7 +119,15 @@ constexpr verdict verdict_of(errc code) noexcept {
     case errc::ring_machine:
     case errc::ring_capacity:
     case errc::ring_taken_over:
-    case errc::ring_corrupt: return verdict::permanent;
+    case errc::ring_corrupt:
+    case errc::segment_name:
+    case errc::segment_foreign:
+    case errc::segment_owner:
+    case errc::segment_version:
+    case errc::segment_machine:
+    case errc::segment_layout:
+    case errc::segment_size:
+    case errc::segment_corrupt: return verdict::permanent;
   }
   return verdict::permanent;
 }

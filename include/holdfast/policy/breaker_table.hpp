@@ -49,8 +49,8 @@
 // when `tell` is true, visit() and forget_entry() what is open and not wanted.
 //
 // Memory: breaker_table_memory<slots>, or a breaker_table_shared and a span of compact_breaker that the caller has, zeroed, in
-// memory that processes may share (each with a table of its own over it, by the same options and secret). The table itself
-// holds pointers and is of one process.
+// memory that processes may share (each with a table of its own over it, by the same options and secret: shared_breaker_table holds
+// all of it, for ipc/shared_segment.hpp). The table itself holds pointers and is of one process.
 //
 // Method: a slot is a compact_breaker whose name is {48 bits of hash, how often the place changed hands}. To give a
 // place away: the word, if it is still the one that was judged, becomes `vacant` and remembers that number (from here
@@ -75,6 +75,8 @@
 #include "holdfast/core/assert.hpp"
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/option_error.hpp"
+#include "holdfast/core/random.hpp"
+#include "holdfast/core/shared_layout.hpp"
 #include "holdfast/core/siphash.hpp"
 #include "holdfast/policy/breaker_answer.hpp"
 #include "holdfast/policy/compact_breaker.hpp"
@@ -134,6 +136,33 @@ struct breaker_table_memory {
   std::array<compact_breaker, Slots> slots;
 };
 
+// For memory that processes share: the options beside the slots, so that all go by the same rules and the same secret, which is
+// drawn by who makes it if they have none. Each process puts a breaker_table of its own over it.
+template <std::size_t Slots>
+class shared_breaker_table {
+ public:
+  static constexpr shared_layout shared{"breaker_table", 1};
+
+  // Asserts that the options are valid.
+  explicit shared_breaker_table(const breaker_table_options& o) noexcept : options_(o) {
+    HOLDFAST_ASSERT(!validate(o));
+    if (options_.secret == siphash_key{}) options_.secret = {shared_random(), shared_random()};
+  }
+  shared_breaker_table(const shared_breaker_table&) = delete;
+  shared_breaker_table& operator=(const shared_breaker_table&) = delete;
+
+  [[nodiscard]] const breaker_table_options& options() const noexcept { return options_; }
+  [[nodiscard]] breaker_table_memory<Slots>& memory() noexcept { return memory_; }
+  // Could these bytes be a table's? (For memory that others may have written. A slot may have any state: none of them leads
+  // outside of the table.)
+  [[nodiscard]] bool sound() const noexcept { return !validate(options_) && memory_.shared.overflow.sound(); }
+
+ private:
+  breaker_table_options options_;  // by the constructor alone
+  breaker_table_memory<Slots> memory_{};
+};
+static_assert(shareable<shared_breaker_table<8>>);
+
 class breaker_table {
  public:
   using permit = compact_breaker::permit;
@@ -169,6 +198,9 @@ class breaker_table {
   template <std::size_t Slots>
   breaker_table(breaker_table_memory<Slots>& memory, const breaker_table_options& options) noexcept
       : breaker_table(memory.shared, memory.slots, options) {}
+  template <std::size_t Slots>
+  explicit breaker_table(shared_breaker_table<Slots>& in_common) noexcept
+      : breaker_table(in_common.memory(), in_common.options()) {}
   breaker_table(const breaker_table&) = delete;
   breaker_table& operator=(const breaker_table&) = delete;
 

@@ -59,7 +59,9 @@
 // Not to limit load (bulkhead, rate limiter), and not one for all instances of a service whose instances fail singly.
 //
 // Memory: 22 KiB in the object (policy/breaker_window.hpp and policy/count_window.hpp say why), nothing else. No pointers in
-// it, standard layout.
+// it, standard layout. All the same it is of one process: threads count without an exchange in places that they own by the
+// numbers of their process, so that two processes would own the same ones. Between processes use compact_breaker, or
+// breaker_table (ipc/shared_segment.hpp).
 //
 // Method: the state is one 64-bit word and every transition one compare-and-swap of it, so no half-done transition can be
 // seen or left behind by a thread that dies. Orders: the word publishes nothing but itself, so relaxed will do: what

@@ -56,6 +56,7 @@
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/error.hpp"
 #include "holdfast/core/option_error.hpp"
+#include "holdfast/core/shared_layout.hpp"
 #include "holdfast/core/verdict.hpp"
 #include "holdfast/policy/breaker_answer.hpp"
 #include "holdfast/policy/breaker_options.hpp"
@@ -68,6 +69,9 @@
 namespace holdfast {
 
 struct compact_breaker_options {
+  // Beside a breaker in memory that processes share, so that all go by the same rules: each makes compact_breaker_rules of them.
+  static constexpr shared_layout shared{"compact_breaker_options", 1};
+
   circuit_breaker_options rules{};
   // What nobody used for so long is as good as new. Longer than the longest call, so that no call outlives what its result
   // belongs to; at least rules.window, at most 16,000 of them and a day.
@@ -88,6 +92,7 @@ constexpr option_error validate(const compact_breaker_options& o) noexcept {
                   at_most("keep", o.keep.count(), duration(std::chrono::hours(24)).count()));
 }
 static_assert(!validate(compact_breaker_options{}));
+static_assert(shareable<compact_breaker_options>);
 
 // What breakers of a kind share: their options, made ready.
 class compact_breaker_rules : public breaker_rules {
@@ -139,6 +144,8 @@ struct compact_breaker_snapshot {
 
 class alignas(cache_line_size) compact_breaker {
  public:
+  static constexpr shared_layout shared{"compact_breaker", 1};
+
   // The right to make one call. Report it; destroyed unreported it is abandoned, which never counts as a failure.
   // It outlives neither its breaker nor the rules that it was given by.
   class [[nodiscard]] permit {
@@ -235,6 +242,8 @@ class alignas(cache_line_size) compact_breaker {
   [[nodiscard]] compact_breaker_snapshot snapshot(const compact_breaker_rules& rules, time_point now) const noexcept {
     return snapshot_of(rules, load(), now);
   }
+  // Could these bytes be a breaker's? (For memory that others may have written.)
+  [[nodiscard]] bool sound() const noexcept { return state() <= breaker_state::metrics_only; }
   [[nodiscard]] std::uint64_t name() const noexcept { return name_.load(mo::relaxed); }  // own: see breaker_table
 
  private:
@@ -275,6 +284,6 @@ class alignas(cache_line_size) compact_breaker {
   atomic<std::uint64_t> name_;   // by the constructor, or by breaker_table
 };
 static_assert(sizeof(compact_breaker) == 64);
-static_assert(std::is_standard_layout_v<compact_breaker>);
+static_assert(shareable<compact_breaker>);
 
 }  // namespace holdfast

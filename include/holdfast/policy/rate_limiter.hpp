@@ -35,7 +35,8 @@
 // bulkhead. Not for extra traffic alone: that is a retry budget. A refused call is told when the same take succeeds if
 // nobody else takes: error::retry_after, which should_retry() keeps to.
 //
-// Memory: 64 bytes and no pointer, so it can live in shared memory. A permit does not outlive its limiter.
+// Memory: 64 bytes and no pointer, so it can live in shared memory (ipc/shared_segment.hpp). A permit does not outlive its limiter.
+// A thread or process that dies between any two instructions leaves it as if its call had been made, or not.
 // Method: the generic cell rate algorithm (ITU-T I.371), also known as the virtual scheduling form of a leaky bucket. The
 // word is the theoretical arrival time: when all that was taken will have been earned. A take moves it from the later of
 // itself and `now` by cost * period, if it is then at most burst * period ahead of `now`. So each grant owns a span of time of
@@ -65,6 +66,7 @@
 #include "holdfast/core/contention_pause.hpp"
 #include "holdfast/core/error.hpp"
 #include "holdfast/core/option_error.hpp"
+#include "holdfast/core/shared_layout.hpp"
 #include "holdfast/time/clock.hpp"
 
 namespace holdfast {
@@ -159,6 +161,8 @@ struct rate_snapshot {
 
 class alignas(cache_line_size) rate_limiter {
  public:
+  static constexpr shared_layout shared{"rate_limiter", 1};
+
   // The right to make one call. Destroyed without keep(), it is given back.
   class [[nodiscard]] permit {
    public:
@@ -247,6 +251,14 @@ class alignas(cache_line_size) rate_limiter {
     }
   }
 
+  // Could these bytes be a limiter's? (For memory that others may have written.)
+  [[nodiscard]] bool sound() const noexcept {
+    const gcra rate(rate_.load(mo::relaxed));                                    // hint: a moment's view
+    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 2;  // see ns_of()
+    return rate.period() > 0 && rate.burst() > 0 && rate.burst() <= gcra::longest_full / rate.period() &&
+           word_.load(mo::relaxed) <= most;  // hint: as above
+  }
+
   // A stale observer's view.
   [[nodiscard]] rate_snapshot snapshot(time_point now) const noexcept {
     const std::int64_t word = word_.load(mo::acquire);  // [T4] acquire, pairs with [T3]: as in claim()
@@ -300,6 +312,6 @@ class alignas(cache_line_size) rate_limiter {
   atomic<std::int64_t> word_{std::numeric_limits<std::int64_t>::min()};
   atomic<std::uint64_t> rate_;  // a gcra; written by set_rate
 };
-static_assert(std::is_standard_layout_v<rate_limiter> && sizeof(rate_limiter) == cache_line_size);
+static_assert(shareable<rate_limiter> && sizeof(rate_limiter) == cache_line_size);
 
 }  // namespace holdfast

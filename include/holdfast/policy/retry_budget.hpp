@@ -27,8 +27,9 @@
 // When to use: one budget per dependency, shared by all that call it; one layer of a call chain retries. Not a rate
 // limiter: first attempts are never refused.
 //
-// Memory: 64 bytes and no pointer, so it can live in shared memory. In a healthy system the purse is full and no thread
-// writes to it.
+// Memory: 64 bytes and no pointer, so it can live in shared memory (ipc/shared_segment.hpp). A thread or process that dies
+// between any two instructions may have taken what it did not use, and never adds any. In a healthy system the purse is
+// full and no thread writes to it.
 // Method: balance and time in one word, so that a take is one compare-and-swap and can never overdraw, and the time
 // only moves forward, so that no millisecond is earned twice. Sources: Finagle RetryBudget (ratio, reserve), gRPC
 // proposal A6 (retry throttling). Ticks are milliseconds and not a power of two of nanoseconds, so that the reserve is
@@ -46,6 +47,7 @@
 #include "holdfast/core/assert.hpp"
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/option_error.hpp"
+#include "holdfast/core/shared_layout.hpp"
 #include "holdfast/time/clock.hpp"
 #include "holdfast/time/cool_down.hpp"
 
@@ -85,6 +87,8 @@ struct [[nodiscard]] budget_answer {
 
 class alignas(cache_line_size) retry_budget {
  public:
+  static constexpr shared_layout shared{"retry_budget", 1};
+
   explicit retry_budget(const retry_budget_options& options) noexcept
       : options_(options), word_(pack(options.burst * 1000U, 0)) {
     HOLDFAST_ASSERT(!validate(options));
@@ -140,6 +144,10 @@ class alignas(cache_line_size) retry_budget {
     return {balance_milli(now), options_.burst, granted(), denied(), notice_.held_back()};
   }
   [[nodiscard]] const retry_budget_options& options() const noexcept { return options_; }
+  // Could these bytes be a budget's? (For memory that others may have written.)
+  [[nodiscard]] bool sound() const noexcept {
+    return !validate(options_) && balance_of(word_.load(mo::relaxed)) <= full();  // hint: a moment's view
+  }
 
  private:
   struct earned {
@@ -188,6 +196,6 @@ class alignas(cache_line_size) retry_budget {
   atomic<std::uint64_t> denied_{0};   // written by takers
   cool_down notice_;                  // written by takers that are denied
 };
-static_assert(std::is_standard_layout_v<retry_budget> && sizeof(retry_budget) == cache_line_size);
+static_assert(shareable<retry_budget> && sizeof(retry_budget) == cache_line_size);
 
 }  // namespace holdfast
