@@ -31,8 +31,8 @@
 //
 // `Hedges` is how many the call's frame has room for: at least how.options.max_hedges.
 //
-// Memory: in `room` the frame, about 1,000 bytes and 100 for each hedge after the first, and 300 for each attempt, with what T and op
-// take; they are given back when the call ends.
+// Memory: in `room` the frame, about 1,000 bytes and 100 for each hedge after the first, and 300 for each attempt, with what T and
+// op take; they are given back when the call ends.
 // Proof: unit/co_hedge_test.cpp (H1-H4), alloc/co_hedge_alloc_test.cpp, stress/co_hedge_stress.cpp.
 #pragma once
 
