@@ -39,7 +39,7 @@ struct tally {
 };
 
 // An attempt's own coroutine lies in an arena of its number.
-basic_task<outcome<int>, arena_frame> ask(arena& /*room*/, run_loop& loop, hedged_attempt a, duration takes,
+basic_task<outcome<int>, arena_frame> ask(arena& /*room*/, run_loop& loop, stoppable_attempt a, duration takes,
                                           bool outage, tally& seen) {
   const bool in_time = co_await co_sleep(loop, a.begun + takes, a.stop);
   if (!in_time) {
@@ -64,7 +64,7 @@ task<> many_calls(run_loop& loop, manual_clock& clock, latency_sketch& usual, ta
     const bool outage = i / 20 % 4 == 3;
     inplace_stop_source stop;
     if (i % 7 == 0) seen.to_be_stopped = &stop;
-    const auto op = [&](const hedged_attempt& a) {
+    const auto op = [&](const stoppable_attempt& a) {
       return ask(inner[a.number - 1U], loop, a, duration(bits() % 3 == 0 ? 4ms : 500us), outage, seen);
     };
     const outcome<int> got = co_await co_hedge<2>(room, protects, how, {.safety = idempotency::idempotent}, loop, op,

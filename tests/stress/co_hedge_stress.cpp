@@ -54,7 +54,7 @@ struct marks {
   std::array<int, 3> ended{};
 };
 
-task<outcome<int>> ask(policies& with_all, run_loop& here, run_loop& elsewhere, hedged_attempt a, std::uint64_t bits,
+task<outcome<int>> ask(policies& with_all, run_loop& here, run_loop& elsewhere, stoppable_attempt a, std::uint64_t bits,
                        marks& on) {
   with_all.begun.fetch_add(1, mo::relaxed);  // counter:
   bool in_time = true;
@@ -78,7 +78,7 @@ task<> caller(policies& with_all, run_loop& mine, run_loop& elsewhere, std::stop
   for (int i = 0; i < calls; ++i) {
     marks on;
     std::uint16_t most = 0;
-    const auto op = [&](const hedged_attempt& a) {
+    const auto op = [&](const stoppable_attempt& a) {
       most = a.number;
       return ask(with_all, mine, elsewhere, a, bits(), on);
     };

@@ -37,7 +37,7 @@ struct stage {
 
 TEST_CASE("what an attempt throws comes out of the call when the others have ended", "[co_hedge]") {
   stage on;
-  const auto second_throws = [&on](const hedged_attempt& a) -> task<outcome<int>> {
+  const auto second_throws = [&on](const stoppable_attempt& a) -> task<outcome<int>> {
     if (a.number == 2) throw std::runtime_error("on purpose");
     const bool in_time = co_await co_sleep(on.loop, a.begun + 1h, a.stop);
     on.heard += in_time ? 0 : 1;
@@ -50,14 +50,14 @@ TEST_CASE("what an attempt throws comes out of the call when the others have end
 
 TEST_CASE("what an operation throws before there is anything to await comes out of the call", "[co_hedge]") {
   stage on;
-  const auto throws = [](const hedged_attempt&) -> task<outcome<int>> { throw std::runtime_error("on purpose"); };
+  const auto throws = [](const stoppable_attempt&) -> task<outcome<int>> { throw std::runtime_error("on purpose"); };
   CHECK_THROWS_WITH(on.call(throws), "on purpose");
   on.nothing_is_left();
 }
 
 TEST_CASE("what a loser throws is dropped", "[co_hedge]") {
   stage on;
-  const auto first_throws = [&on](const hedged_attempt& a) -> task<outcome<int>> {
+  const auto first_throws = [&on](const stoppable_attempt& a) -> task<outcome<int>> {
     if (a.number == 2) co_return 2;
     const bool in_time = co_await co_sleep(on.loop, a.begun + 1h, a.stop);
     if (!in_time) throw std::runtime_error("on purpose");

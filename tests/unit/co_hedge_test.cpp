@@ -52,13 +52,13 @@ struct stage {
   guard protects{.room = &room, .breaker = &judge, .budget = &budget};
   frame_arena<4096> frames;
   std::vector<reply> replies;
-  std::vector<hedged_attempt> seen;
+  std::vector<stoppable_attempt> seen;
   std::vector<time_point> ended;
   const time_point begun = clock.now();
   std::size_t under_way = 0;
   int stopped = 0;
 
-  task<outcome<int>> answer(hedged_attempt a) {
+  task<outcome<int>> answer(stoppable_attempt a) {
     const std::size_t mine = seen.size();
     seen.push_back(a);
     const reply how = mine < replies.size() ? replies[mine] : reply{};
@@ -75,7 +75,7 @@ struct stage {
     co_return how.what;
   }
   auto op() {
-    return [this](const hedged_attempt& a) { return answer(a); };
+    return [this](const stoppable_attempt& a) { return answer(a); };
   }
   void step() {
     while (loop.run_ready() + loop.run_due(clock.now()) != 0) {
@@ -506,7 +506,7 @@ TEST_CASE("H1-H4 hold over a hundred thousand random calls of coroutines", "[co_
   inplace_stop_source* stop = nullptr;
   const time_point begun = clock.now();
 
-  const auto ask = [&](hedged_attempt a) -> task<outcome<int>> {
+  const auto ask = [&](stoppable_attempt a) -> task<outcome<int>> {
     if (seen.over) FAIL("H3");
     ++(a.number == 1 ? seen.firsts : seen.hedges);
     ++seen.under_way;

@@ -265,7 +265,7 @@ TEST_CASE("every attempt of a hedged call has the context of who called, whoever
   };
   const auto body = [&]() -> task<> {
     const guard protects{.budget = &budget};
-    const auto op = [&](const hedged_attempt& a) {
+    const auto op = [&](const stoppable_attempt& a) {
       return ask(loop, clock.now() + (a.number == 1 ? 5ms : 2ms), a.number, seen);
     };
     const auto got = co_await co_hedge(room, protects, {.options = {.delay = 1ms}}, {.safety = idempotency::idempotent},

@@ -16,6 +16,9 @@
 // for an outcome<T>. It keeps to its attempt's deadline itself, as in run(): a frame that somebody is still to resume cannot be
 // left. `stop`, a std::stop_token or an inplace_stop_token, ends a wait between attempts at once; an attempt is expected to look
 // at it, too, and one that then fails ends the call as cancelled, which no breaker counts.
+// An operation that takes a stoppable_attempt is asked to stop at its attempt's deadline, and when `stop` is asked for, by
+// stoppable_attempt::stop; it begins on the loop's thread, and the call goes on there (exec/co_timeout.hpp). What it fails with
+// after its deadline is errc::attempt_timeout.
 //
 // Any coroutine type may await it that takes awaitables of others. The call goes on where its operation resumed it; after a wait
 // that is the loop. What `op` throws comes out of co_await, and the permits go back as abandoned. Guard and policies outlive
@@ -24,17 +27,21 @@
 // Proof: unit/co_call_test.cpp, alloc/co_call_alloc_test.cpp, stress/co_call_stress.cpp.
 #pragma once
 
+#include <concepts>
 #include <coroutine>
+#include <optional>
 #include <stop_token>
 #include <type_traits>
 #include <utility>
 
+#include "holdfast/core/error.hpp"
 #include "holdfast/core/inplace_stop.hpp"
 #include "holdfast/core/outcome.hpp"
 #include "holdfast/exec/awaiter.hpp"
 #include "holdfast/exec/call_machine.hpp"
 #include "holdfast/exec/co_bulkhead.hpp"
 #include "holdfast/exec/co_sleep.hpp"
+#include "holdfast/exec/co_timeout.hpp"
 #include "holdfast/exec/frame_arena.hpp"
 #include "holdfast/exec/guard.hpp"
 #include "holdfast/exec/task.hpp"
@@ -43,12 +50,17 @@
 
 namespace holdfast {
 
+// Does it want to be told when to stop? Whatever takes an attempt takes one that can be stopped as well.
+template <class Op>
+inline constexpr bool hears_stops = !std::invocable<Op&, const attempt&>;
+template <class Op>
+using attempt_result = await_result<std::invoke_result_t<Op&, const stoppable_attempt&>>;
+
 template <call_shape Shape = call_shape{}, class Op, timed_executor Loop, stoppable_token Stop = std::stop_token,
           clock_source Clock = steady_clock, class Observer = no_observer>
-auto co_call(arena& /*of its frame*/, const guard& protects, call_context context, Loop& loop, Op op, Stop stop = {},
-             Clock clock = {}, Observer observer = {})
-    -> basic_task<await_result<std::invoke_result_t<Op&, const attempt&>>, arena_frame> {
-  using result = await_result<std::invoke_result_t<Op&, const attempt&>>;
+auto co_call(arena& room, const guard& protects, call_context context, Loop& loop, Op op, Stop stop = {},
+             Clock clock = {}, Observer observer = {}) -> basic_task<attempt_result<Op>, arena_frame> {
+  using result = attempt_result<Op>;
   static_assert(
       alignof(Op) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__ && alignof(Observer) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__ &&
           alignof(Clock) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__ && alignof(result) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__,
@@ -57,19 +69,36 @@ auto co_call(arena& /*of its frame*/, const guard& protects, call_context contex
   auto step = machine.start(clock.now());
   while (step != call_step::done) {
     if (step == call_step::attempt) {
-      result answer = co_await op(machine.current());
+      auto asked_by = stop_cause::none;
+      std::optional<result> got;
+      if constexpr (hears_stops<Op>) {
+        const auto begin = [&](inplace_stop_token hears) { return op(stoppable_attempt{machine.current(), hears}); };
+        auto timed = co_await co_timeout(room, loop, machine.current().context.until, begin, stop);
+        asked_by = timed.asked_by;
+        got.emplace(std::move(timed.value));
+      } else {
+        got.emplace(co_await op(machine.current()));
+      }
+      result& answer = *got;
+      if (asked_by == stop_cause::deadline && !answer.ok()) {
+        error late = errc::attempt_timeout;
+        late.not_sent = answer.error().not_sent;
+        answer = late;
+      }
       if (answer.kind() == verdict::ok) {
         machine.answered(clock.now());
-        co_return answer;
+        co_return std::move(answer);
       }
       if (stop.stop_requested()) {
         machine.cancel(clock.now());
         break;
       }
       step = machine.finish(answer.kind(), answer.error(), clock.now());
-    } else if (Shape.room != presence::absent && step == call_step::room) {
-      auto got = co_await co_wait_acquire(*protects.room, loop, deadline(machine.wake_at()), stop);
-      step = machine.entered(std::move(got), clock.now());
+    } else if (step == call_step::room) {
+      if constexpr (Shape.room != presence::absent) {
+        auto got = co_await co_wait_acquire(*protects.room, loop, deadline(machine.wake_at()), stop);
+        step = machine.entered(std::move(got), clock.now());
+      }
     } else {
       const bool in_time = co_await co_sleep(loop, machine.wake_at(), stop);
       if (!in_time) {

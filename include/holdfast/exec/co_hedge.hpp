@@ -11,16 +11,16 @@
 //   task<> serve(run_loop& loop) {
 //     frame_arena<2048> room;
 //     const outcome<row> got = co_await co_hedge<2>(room, rows, {.options = {.max_hedges = 2}, .usual = &latencies}, context, loop,
-//                                                   [&](const hedged_attempt& a) { return query(id, a.context.until, a.stop); });
+//                                                   [&](const stoppable_attempt& a) { return query(id, a.context.until, a.stop); });
 //
 // For a pipeline with with::hedge there is exec/co_pipeline.hpp. exec/hedge_machine.hpp says when another attempt is begun and
 // which result is the call's: H1 to H3 are its, with the delay of `how` from policy/hedge.hpp. Here the attempts are made:
 //
 //   H4 The call ends when its last attempt has ended, the losers too. When there is an answer, or `stop` has been asked for, those
-//      under way are asked to stop, by hedged_attempt::stop, a token of the call's own storage (core/inplace_stop.hpp); how long
+//      under way are asked to stop, by stoppable_attempt::stop, a token of the call's own storage (core/inplace_stop.hpp); how long
 //      the losers take to hear it is how long the answer waits.
 //
-// `op(const hedged_attempt&)` returns anything that can be awaited for an outcome<T>. It is called on the loop's thread and may go
+// `op(const stoppable_attempt&)` returns anything that can be awaited for an outcome<T>. It is called on the loop's thread and may go
 // on on any; it keeps to its attempt's deadline itself, and the sooner it hears a stop, the better. Attempts end in any order, so
 // their own coroutines do not lie in `room`: where they have an arena, it is one for each attempt, by its number. What `op` throws
 // comes out of co_await when all attempts have ended, and the call counts as cancelled; what a loser throws is dropped.
@@ -51,6 +51,7 @@
 #include "holdfast/core/inplace_stop.hpp"
 #include "holdfast/core/outcome.hpp"
 #include "holdfast/core/verdict.hpp"
+#include "holdfast/exec/attempt_run.hpp"
 #include "holdfast/exec/co_call.hpp"
 #include "holdfast/exec/co_sleep.hpp"
 #include "holdfast/exec/frame_arena.hpp"
@@ -65,99 +66,11 @@
 
 namespace holdfast {
 
-// One attempt as a coroutine of its own. It ends by having its call's loop run it: the call is told there, and destroys it.
-template <class Call>
-class hedge_run {
- public:
-  using result = typename Call::result;
-  class promise_type : public runnable, public arena_frame {
-   public:
-    promise_type(arena& /*of its frame*/, Call& of, std::size_t which) noexcept
-        : runnable(ended), call_(of), which_(which) {}
-
-    hedge_run get_return_object() noexcept {
-      return hedge_run(std::coroutine_handle<promise_type>::from_promise(*this));
-    }
-    static std::suspend_always initial_suspend() noexcept { return {}; }
-    static auto final_suspend() noexcept {
-      struct to_the_loop {
-        static bool await_ready() noexcept { return false; }
-        void await_suspend(std::coroutine_handle<promise_type> frame) const noexcept {
-          frame.promise().call_.post(frame.promise());  // and touched no more: it may be gone
-        }
-        static void await_resume() noexcept {}
-      };
-      return to_the_loop{};
-    }
-    void return_value(result&& answer) noexcept(std::is_nothrow_move_constructible_v<result>) {
-      answer_.emplace(std::move(answer));
-    }
-    // The promise has the same members without exceptions, for programs that have parts of both kinds.
-#if defined(__cpp_exceptions)
-    void unhandled_exception() noexcept {
-      thrown_ = std::current_exception();
-    }
-    void rethrow() const {
-      if (thrown_) std::rethrow_exception(thrown_);
-    }
-#else
-    [[noreturn]] static void unhandled_exception() noexcept {
-      std::terminate();
-    }
-    static void rethrow() noexcept {}
-#endif
-    // What it answered; nothing: it has thrown.
-    [[nodiscard]] std::optional<result>& answer() noexcept {
-      return answer_;
-    }
-
-   private:
-    static void ended(runnable& self) noexcept {
-      auto& me = static_cast<promise_type&>(self);
-      me.call_.finished(me.which_, me.answer_);
-    }
-
-    Call& call_;
-    const std::size_t which_;
-    std::optional<result> answer_;
-    std::exception_ptr thrown_;
-  };
-
-  hedge_run() noexcept = default;
-  hedge_run(hedge_run&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
-  hedge_run& operator=(hedge_run&& other) noexcept {
-    std::swap(frame_, other.frame_);
-    return *this;
-  }
-  ~hedge_run() {
-    if (frame_) frame_.destroy();
-  }
-
-  void begin() const noexcept {
-    frame_.resume();
-  }
-  [[nodiscard]] promise_type& promise() const noexcept {
-    return frame_.promise();
-  }
-
- private:
-  explicit hedge_run(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
-
-  std::coroutine_handle<promise_type> frame_;
-};
-
-template <class Call>
-hedge_run<Call> run_of_hedge(arena& /*of its frame*/, Call& call, std::size_t which) {
-  const hedged_attempt mine = call.attempt_of(which);
-  typename Call::result answer = co_await call.op()(mine);
-  co_return std::move(answer);
-}
-
 // A hedged call, as what its coroutine awaits.
 template <std::size_t Hedges, class Op, timed_executor Loop, stoppable_token Stop, clock_source Clock, class Observer>
 class hedged_call : timer, runnable {
  public:
-  using result = await_result<std::invoke_result_t<Op&, const hedged_attempt&>>;
+  using result = await_result<std::invoke_result_t<Op&, const stoppable_attempt&>>;
 
   hedged_call(arena& room, const guard& protects, const hedge_policy& how, const call_context& context, Loop& loop,
               Op& op, const Stop& stop, const Clock& clock, Observer& observer) noexcept
@@ -187,7 +100,7 @@ class hedged_call : timer, runnable {
 
   // ---- its attempts
 
-  [[nodiscard]] hedged_attempt attempt_of(std::size_t which) noexcept {
+  [[nodiscard]] stoppable_attempt attempt_of(std::size_t which) noexcept {
     return {machine_.current(which), losers_.get_token()};
   }
   [[nodiscard]] Op& op() noexcept { return op_; }
@@ -253,8 +166,8 @@ class hedged_call : timer, runnable {
 
   void take(const hedge_action& next) noexcept {
     if (next.step == hedge_step::begin) {
-      hedge_run<hedged_call>& run = runs_[next.which];
-      run = run_of_hedge(room_, *this, next.which);
+      attempt_run<hedged_call>& run = runs_[next.which];
+      run = run_attempt_of(room_, *this, next.which);
       run.begin();  // comes back through the loop, however soon it ends
     } else if (next.step == hedge_step::won && runs_[next.which].promise().answer()->ok()) {
       winner_ = next.which;
@@ -278,7 +191,7 @@ class hedged_call : timer, runnable {
   hedge_machine<Hedges, Observer> machine_;
   inplace_stop_source losers_;
   // Destroyed as frames are given back that await one another: the newest first.
-  std::array<hedge_run<hedged_call>, Hedges + 1> runs_{};
+  std::array<attempt_run<hedged_call>, Hedges + 1> runs_{};
   arena& room_;
   Loop& loop_;
   Op& op_;
@@ -298,7 +211,7 @@ template <std::size_t Hedges = 1, class Op, timed_executor Loop, stoppable_token
           clock_source Clock = steady_clock, class Observer = no_observer>
 auto co_hedge(arena& room, const guard& protects, hedge_policy how, call_context context, Loop& loop, Op op,
               Stop stop = {}, Clock clock = {}, Observer observer = {})
-    -> basic_task<await_result<std::invoke_result_t<Op&, const hedged_attempt&>>, arena_frame> {
+    -> basic_task<await_result<std::invoke_result_t<Op&, const stoppable_attempt&>>, arena_frame> {
   using call = hedged_call<Hedges, Op, Loop, Stop, Clock, Observer>;
   using result = typename call::result;
   static_assert(alignof(call) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__ && alignof(Op) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__ &&

@@ -8,7 +8,7 @@
 // In short: a coroutine on any thread | as the operation | its frames, where its arena is full | as `exec/pipeline`
 //
 // As exec/co_call.hpp, with the pipeline's own knowledge of what is there; with with::hedge as exec/co_hedge.hpp, where `op` is
-// handed a hedged_attempt, which is an attempt as well, and a stop ends the call as cancelled. With with::fallback it returns
+// handed a stoppable_attempt, which is an attempt as well, and a stop ends the call as cancelled. With with::fallback it returns
 // served<T>; its tiers are callables that do not wait, as in a call that blocks. The pipeline outlives the call.
 //
 // Proof: unit/co_call_test.cpp, unit/co_hedge_test.cpp, alloc/co_call_alloc_test.cpp.
@@ -57,9 +57,7 @@ template <class... Layers, class Op, timed_executor Loop, stoppable_token Stop =
 requires pipeline<Layers...>::falls_back auto co_call(arena& room, const pipeline<Layers...>& pipe,
                                                       call_context context, Loop& loop, Op op, Stop stop = {},
                                                       Clock clock = {}, Observer observer = {})
-    -> basic_task<served<typename await_result<
-                      std::invoke_result_t<Op&, const typename pipeline<Layers...>::attempt_type&>>::value_type>,
-                  arena_frame> {
+    -> basic_task<served<typename attempt_result<Op>::value_type>, arena_frame> {
   pipe.judge(context);
   context.until = pipe.protects().until(clock.now(), context);
   auto first =

@@ -75,7 +75,7 @@ class arena {
   std::uint64_t spilled_ = 0;
 };
 
-template <std::size_t Bytes = 1024>
+template <std::size_t Bytes = 2048>
 class frame_arena : public arena {
  public:
   frame_arena() noexcept : arena(bytes_, Bytes) {}

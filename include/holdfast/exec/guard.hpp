@@ -51,7 +51,7 @@ struct attempt {
 };
 
 // One of several attempts of a call that may be under way at once: another one's answer stops it.
-struct hedged_attempt : attempt {
+struct stoppable_attempt : attempt {
   inplace_stop_token stop{};
 };
 
