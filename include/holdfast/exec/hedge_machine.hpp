@@ -20,7 +20,7 @@
 // not at all if it wants none); a refusal of a hedge is no failure of the call. A loser is neutral for the breaker, unless it had
 // already been slow when it lost: then it counts as a slow answer.
 // The retry options of the guard are not used: a hedge is a retry that does not wait. Its room and its breaker are for each
-// attempt. exec/co_hedge.hpp drives it with coroutines.
+// attempt. exec/co_hedge.hpp drives it with coroutines, and interop/asio_hedge.hpp on Boost.Asio.
 //
 // Like call_machine it reads no clock, never waits and runs no foreign code. Memory: all of it lies inside the machine.
 // Source: gRPC proposal A6. Proof: unit/hedge_machine_test.cpp (H1-H4).
@@ -141,6 +141,8 @@ class hedge_machine {
     return runs_[which].what;
   }
   [[nodiscard]] bool under_way(std::size_t which) const noexcept { return runs_[which].under_way; }
+  // As by call_machine: of an operation that outlives its attempt, before finish().
+  [[nodiscard]] bulkhead::permit detach_room(std::size_t which) noexcept { return std::move(runs_[which].room); }
   [[nodiscard]] std::size_t under_way() const noexcept { return under_way_; }
   // When on_time() has something to do; never: time_point::max().
   [[nodiscard]] time_point next_at() const noexcept { return over_ ? time_point::max() : next_at_; }

@@ -32,7 +32,7 @@
 // a callable (const error& why, const call_context&) to outcome<T>, or to aged<T>, which says how old it is.
 //
 // Coroutines call it by exec/co_pipeline.hpp, those of Boost.Asio by interop/asio_pipeline.hpp. One with with::hedge is called by
-// exec/co_pipeline.hpp alone: whoever blocks a thread has but one attempt at a time.
+// these alone: whoever blocks a thread has but one attempt at a time.
 //
 // Policies are referred to and outlive the pipeline; it is a value without state of its own. All calls share it.
 //

@@ -13,6 +13,8 @@
 //   outcome<order> got = co_await async_call(strand, orders, context, fetch, use_awaitable);
 //   auto later = async_call(strand, orders, context, fetch, deferred);                     // begins when it is called
 //
+// A pipeline with with::hedge is called as interop/asio_hedge.hpp says, with hedged_attempt for `op`.
+//
 // The call runs on `executor`, a strand or an io_context run by one thread, and completes on the handler's own. Its
 // cancellation slot ends the call with errc::cancelled, which no breaker counts, for terminal and partial cancellation; a call
 // that has begun cannot promise to have had no effect, so total is not heard. Guards and pipelines outlive the call. The handler's
@@ -43,26 +45,37 @@
 #include "holdfast/exec/pipeline.hpp"
 #include "holdfast/interop/asio_call.hpp"
 #include "holdfast/interop/asio_context.hpp"
+#include "holdfast/interop/asio_hedge.hpp"
 #include "holdfast/interop/boost_error.hpp"
 
 namespace holdfast {
 
+// What comes before the tiers, if there are any.
+template <class... Layers, class Op, class Observer>
+auto async_call_itself(const pipeline<Layers...>& pipe, const call_context& context, Op op, Observer observer) {
+  if constexpr (pipeline<Layers...>::hedges != 0) {
+    return async_hedge<pipeline<Layers...>::hedges>(pipe.protects(), pipe.hedging(), context, std::move(op),
+                                                    std::move(observer));
+  } else {
+    return async_call(pipe.protects(), context, std::move(op), std::move(observer));
+  }
+}
+
 template <class... Layers, class Op, class Observer = no_observer>
   requires(!pipeline<Layers...>::falls_back)
 auto async_call(const pipeline<Layers...>& pipe, call_context context, Op op, Observer observer = {}) {
-  static_assert(pipeline<Layers...>::hedges == 0, "with::hedge is for co_call of exec/co_pipeline.hpp");
   pipe.judge(context);
-  return async_call(pipe.protects(), context, std::move(op), std::move(observer));
+  return async_call_itself(pipe, context, std::move(op), std::move(observer));
 }
 
 template <class... Layers, class Op, class Observer = no_observer>
 requires pipeline<Layers...>::falls_back auto async_call(const pipeline<Layers...>& pipe, call_context context, Op op,
                                                          Observer observer = {})
-    -> boost::asio::awaitable<served<typename std::invoke_result_t<Op&, const attempt&>::value_type::value_type>> {
-  static_assert(pipeline<Layers...>::hedges == 0, "with::hedge is for co_call of exec/co_pipeline.hpp");
+    -> boost::asio::awaitable<served<typename std::invoke_result_t<
+        Op&, const typename pipeline<Layers...>::attempt_type&>::value_type::value_type>> {
   pipe.judge(context);
   context.until = pipe.protects().until(steady_clock::now(), context);
-  auto first = co_await async_call(pipe.protects(), context, std::move(op), std::move(observer));
+  auto first = co_await async_call_itself(pipe, context, std::move(op), std::move(observer));
   if (first.ok()) co_return pipe.answered(std::move(first));
   co_return pipe.after_failure(std::move(first), context, steady_clock{});
 }
