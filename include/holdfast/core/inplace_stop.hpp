@@ -32,7 +32,7 @@
 // Memory: 32 bytes; in each callback three pointers and the callable. Method: P2300's inplace_stop_source, whose state is a list
 // under a bit; here the source says which callback is running, so that who waits for its end looks at nothing that may be gone.
 // Proof: unit/inplace_stop_test.cpp, model/inplace_stop_model.cpp and stress/inplace_stop_stress.cpp (S1-S3),
-// alloc/co_hedge_alloc_test.cpp.
+// alloc/co_hedge_alloc_test.cpp, bench/inplace_stop_bench.cpp.
 #pragma once
 
 #include <concepts>
