@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "holdfast/core/inplace_stop.hpp"
 #include "holdfast/core/random.hpp"
 #include "holdfast/policy/bulkhead.hpp"
 
@@ -209,10 +210,11 @@ TEST_CASE("deadlines are kept by whoever has the clock, those of threads too", "
   CHECK(room.waiting() == 1);
 }
 
-TEST_CASE("a stop ends the wait of the thread that it is for", "[bulkhead]") {
+TEMPLATE_TEST_CASE("a stop ends the wait of the thread that it is for", "[bulkhead]", std::stop_source,
+                   inplace_stop_source) {
   bulkhead room({.limit = 1, .queue = 2});
   auto inside = room.try_acquire();
-  std::stop_source stop;
+  TestType stop;
   errc stopped{};
   bool other = false;
   std::thread one([&] { stopped = room.wait_acquire(deadline::never(), stop.get_token()).refusal; });
@@ -228,9 +230,10 @@ TEST_CASE("a stop ends the wait of the thread that it is for", "[bulkhead]") {
   CHECK(room.snapshot().cancelled == 1);
 }
 
-TEST_CASE("a stop that was asked for before: what is free is taken, and nothing is waited for", "[bulkhead]") {
+TEMPLATE_TEST_CASE("a stop that was asked for before: what is free is taken, and nothing is waited for", "[bulkhead]",
+                   std::stop_source, inplace_stop_source) {
   bulkhead room({.limit = 1, .queue = 1});
-  std::stop_source stop;
+  TestType stop;
   stop.request_stop();
   const auto got = room.wait_acquire(deadline::never(), stop.get_token());
   CHECK(got);

@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "holdfast/core/inplace_stop.hpp"
 #include "holdfast/queue/event_fd.hpp"
 #include "holdfast/queue/mpmc_lockfree_queue.hpp"
 #include "holdfast/queue/mpmc_queue.hpp"
@@ -214,6 +215,21 @@ TEMPLATE_TEST_CASE("waiting_queue: a stop ends a wait, and what is there is take
   REQUIRE(q.try_push(5));
   CHECK(q.wait_pop(out, deadline::never(), stop.get_token()));
   CHECK(out == 5);
+  while (q.try_push(1)) {
+  }
+  CHECK(q.wait_push(2, deadline::never(), stop.get_token()) == queue_op_status::full);
+}
+
+TEST_CASE("waiting_queue: a stop of a source in its owner's storage ends a wait as well", "[waiting_queue]") {
+  waiting_queue<mpmc_queue<int, 2>> q;
+  inplace_stop_source stop;
+  queue_result answer = queue_op_status::success;
+  int out = -1;
+  std::thread consumer([&] { answer = q.wait_pop(out, deadline::never(), stop.get_token()); });
+  await_sleepers(q.items(), 1);
+  stop.request_stop();
+  consumer.join();
+  CHECK(answer == queue_op_status::empty);
   while (q.try_push(1)) {
   }
   CHECK(q.wait_push(2, deadline::never(), stop.get_token()) == queue_op_status::full);

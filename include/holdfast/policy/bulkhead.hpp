@@ -72,6 +72,7 @@
 #include "holdfast/core/assert.hpp"
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/error.hpp"
+#include "holdfast/core/inplace_stop.hpp"
 #include "holdfast/core/option_error.hpp"
 #include "holdfast/core/waiter.hpp"
 #include "holdfast/policy/waiting_line.hpp"
@@ -154,13 +155,15 @@ class alignas(cache_line_size) bulkhead {
     return mine;
   }
 
-  // Sleeps until there is a place, the clock is at `until`, or a stop is asked for (which takes the locks of std::stop_callback).
-  admission wait_acquire(deadline until, std::stop_token stop = {}) noexcept {
+  // Sleeps until there is a place, the clock is at `until`, or a stop is asked for (as its token's callbacks are told).
+  template <stoppable_token Stop = std::stop_token>
+  admission wait_acquire(deadline until, Stop stop = {}) noexcept {
     if (permit mine = try_take()) return {std::move(mine)};
     const auto mine = join(nullptr, until);
     if (!mine) return {.refusal = errc::bulkhead_full};
     {
-      const std::stop_callback on_stop(std::move(stop), [&]() noexcept { static_cast<void>(cancel(*mine)); });
+      const auto give_up = [&]() noexcept { static_cast<void>(cancel(*mine)); };
+      const stop_callback_for<Stop, decltype(give_up)> on_stop(std::move(stop), give_up);
       line_.sleep(*mine, until);
     }
     return collect(*mine);

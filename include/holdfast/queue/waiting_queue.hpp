@@ -18,8 +18,8 @@
 //
 // Nobody waits, nothing is paid but two loads and branches a call: no exchange, no system call (with a waiter_set a fence).
 // wait_push and wait_pop look first, then pause or give way and look for a while, then sleep. A deadline that has passed makes
-// them try and not wait. Each may be given a std::stop_token as well; a stop ends the wait, and takes the locks of
-// std::stop_callback.
+// them try and not wait. Each may be given a stop token as well, a std::stop_token or an inplace_stop_token
+// (core/inplace_stop.hpp); a stop ends the wait, as the token's callbacks are told.
 //
 // close(): pushes are refused from then on, who waits to push is told, pops drain what is there and then are told closed. Where
 // Queue can be closed (mpmc_queue, mpmc_lockfree_queue) that is its own close, and anybody may call it at any time. Where it
@@ -52,11 +52,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <stop_token>
 #include <type_traits>
 #include <utility>
 
 #include "holdfast/core/atomic.hpp"
+#include "holdfast/core/inplace_stop.hpp"
 #include "holdfast/core/parking.hpp"
 #include "holdfast/queue/bounded_queue.hpp"
 #include "holdfast/queue/event_count.hpp"
@@ -131,8 +131,9 @@ class waiting_queue {
   [[nodiscard]] queue_result wait_push(value_type&& value, deadline until) requires waited_on<Room> {
     return push_until(value, until, no_one);
   }
-  [[nodiscard]] queue_result wait_push(value_type&& value, deadline until,
-                                       const std::stop_token& stop) requires waited_on<Room> {
+  template <stoppable_token Stop>
+    requires waited_on<Room>
+  [[nodiscard]] queue_result wait_push(value_type&& value, deadline until, const Stop& stop) {
     return push_until(value, until, stop);
   }
 
@@ -159,8 +160,9 @@ class waiting_queue {
   [[nodiscard]] queue_result wait_pop(value_type& out, deadline until) requires waited_on<Items> {
     return pop_until(out, until, no_one);
   }
-  [[nodiscard]] queue_result wait_pop(value_type& out, deadline until,
-                                      const std::stop_token& stop) requires waited_on<Items> {
+  template <stoppable_token Stop>
+    requires waited_on<Items>
+  [[nodiscard]] queue_result wait_pop(value_type& out, deadline until, const Stop& stop) {
     return pop_until(out, until, stop);
   }
 
@@ -238,7 +240,10 @@ class waiting_queue {
   }
 
   static constexpr bool stopped(nobody /*stop*/) noexcept { return false; }
-  static bool stopped(const std::stop_token& stop) noexcept { return stop.stop_requested(); }
+  template <stoppable_token Stop>
+  static bool stopped(const Stop& stop) noexcept {
+    return stop.stop_requested();
+  }
 
   // One look: does the wait end? It does not at `refusal`; and a slot that another one holds is worth a short wait of its own.
   template <class Stop, class Attempt>
@@ -271,7 +276,7 @@ class waiting_queue {
       look();
     } else if (!settled()) {
       const auto wake = [&events] { events.notify_all(); };
-      const std::stop_callback<decltype(wake)> woken(stop, wake);
+      const stop_callback_for<Stop, decltype(wake)> woken(stop, wake);
       look();
     }
     if (answer != queue_op_status::busy) return answer;
