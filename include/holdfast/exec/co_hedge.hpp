@@ -25,15 +25,16 @@
 // their own coroutines do not lie in `room`: where they have an arena, it is one for each attempt, by its number. What `op` throws
 // comes out of co_await when all attempts have ended, and the call counts as cancelled; what a loser throws is dropped.
 //
-// A call that has been stopped ends as cancelled, whatever its attempts come to. All of its steps are made on the loop's thread,
-// one after the other. The guard's room, breaker and limits are for each attempt. Guard, sketch and policies outlive the call; op,
-// clock and observer are copied into its frame.
+// A call that is stopped before its answer ends as cancelled, whatever its attempts come to. All of its steps are made on the
+// loop's thread, one after the other. The guard's room, breaker and limits are for each attempt. Guard, sketch and policies outlive
+// the call; op, clock and observer are copied into its frame.
 //
 // `Hedges` is how many the call's frame has room for: at least how.options.max_hedges.
 //
 // Memory: in `room` the frame, about 1,000 bytes and 100 for each hedge after the first, and 300 for each attempt, with what T and
 // op take; they are given back when the call ends.
-// Proof: unit/co_hedge_test.cpp (H1-H4), alloc/co_hedge_alloc_test.cpp, stress/co_hedge_stress.cpp.
+//
+// Proof: unit/co_hedge_test.cpp (H1-H4), model/co_hedge_model.cpp, alloc/co_hedge_alloc_test.cpp, stress/co_hedge_stress.cpp.
 #pragma once
 
 #include <algorithm>

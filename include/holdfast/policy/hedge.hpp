@@ -19,6 +19,8 @@
 // nothing is known it is `most`. At the 95th percentile one call in twenty is hedged: that is the extra load in good times, and
 // the budget bounds it in bad ones.
 //
+// exec/co_hedge.hpp makes such calls with coroutines, interop/asio_hedge.hpp on Boost.Asio, with::hedge in a pipeline.
+//
 // When to use: for reads whose slowest few percent hurt and do not come from the load itself. Not beside retries in the same
 // layer for the same thing: a hedge is a retry that does not wait.
 // Memory: none. Sources: Dean and Barroso, "The Tail at Scale", 2013; gRPC proposal A6 (hedging policy).
