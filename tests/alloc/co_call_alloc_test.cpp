@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A coroutine's call allocates nothing, answered, repeated after a wait, refused, stopped or answered by a tier: its frames lie
 // in the arena of the one that awaits it.
+#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <stop_token>
@@ -107,6 +108,21 @@ TEST_CASE("a coroutine's calls allocate nothing, however they end", "[alloc][co_
 
 namespace {
 
+// Awaited as it is, without a coroutine of its own.
+class asks_until_stopped {
+ public:
+  asks_until_stopped(run_loop& loop, time_point until, inplace_stop_token stop) noexcept : sleeps_(loop, until, stop) {}
+  static bool await_ready() noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> caller) noexcept { sleeps_.await_suspend(caller); }
+  [[nodiscard]] outcome<int> await_resume() const noexcept {
+    if (sleeps_.await_resume()) return 1;
+    return errc::cancelled;
+  }
+
+ private:
+  co_sleep<run_loop, inplace_stop_token> sleeps_;
+};
+
 struct visits {
   int answered = 0;
   int timed_out = 0;
@@ -155,4 +171,43 @@ TEST_CASE("coroutines' calls that wait for a place allocate nothing, whether it 
   }
   CHECK(timed_out > 10);
   CHECK(places.snapshot().served > 300);
+}
+
+TEST_CASE("attempts of coroutines' calls that are stopped at their deadline allocate nothing",
+          "[alloc][co_call][co_timeout]") {
+  manual_clock clock;
+  run_loop loop;
+  mark ended;
+  int answered = 0;
+  int late = 0;
+  std::uint64_t spilled = 0;
+  const auto body = [&]() -> task<> {
+    frame_arena<2048> room;
+    const pipeline pipe("orders",
+                        with::retry({.max_attempts = 2, .backoff = {.base = 1ms, .cap = 1ms}}, with::no_budget),
+                        with::attempt_timeout(1ms));
+    for (int i = 0; i < 2'000; ++i) {
+      const auto op = [&](const stoppable_attempt& a) {
+        const bool hangs = i % 3 == 0 || (i % 3 == 1 && a.number == 1);
+        return asks_until_stopped(loop, clock.now() + (hangs ? 1s : 300us), a.stop);
+      };
+      const auto got =
+          co_await co_call(room, pipe, {.safety = idempotency::idempotent}, loop, op, {}, test_clock{&clock});
+      answered += got.ok() ? 1 : 0;
+      late += !got.ok() && got.error().code == errc::attempt_timeout ? 1 : 0;
+    }
+    spilled = room.spilled();
+  };
+  spawn(loop, body(), ended);
+  CHECK(allocations_in([&] {
+          for (int most = 500'000; !ended.was_run() && most != 0; --most) {
+            while (loop.run_ready() + loop.run_due(clock.now()) != 0) {
+            }
+            clock.advance(100us);
+          }
+        }) == 0);
+  REQUIRE(ended.was_run());
+  CHECK(answered == 1'333);
+  CHECK(late == 667);
+  CHECK(spilled == 0);
 }

@@ -117,7 +117,7 @@ struct stopped_in_its_attempt : called {
       MODEL_CHECK(stop.request_stop());
       return;
     }
-    call([this](const hedged_attempt& a) -> task<outcome<int>> {
+    call([this](const stoppable_attempt& a) -> task<outcome<int>> {
       const inplace_stop_token asked = a.stop;
       const bool in_time = co_await co_sleep(loop, time_point::max(), asked);
       MODEL_CHECK(!in_time);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Operations that sleep on another thread's loop, with deadlines about as long as they take and a thread that asks all to stop: each
-// ends once, on its own loop, and says whether it was asked.
+// Operations that sleep on another thread's loop, with deadlines about as long as they take and a thread that asks all to stop:
+// each ends once, on its own loop, and says whether it was asked.
 #include <array>
 #include <cstddef>
 #include <cstdint>

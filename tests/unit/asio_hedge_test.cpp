@@ -69,7 +69,7 @@ struct stage {
 
 TEST_CASE("a call on Asio that is answered in time has one attempt", "[asio_hedge]") {
   stage on;
-  const auto& got = on.call([](const hedged_attempt& a) -> asio::awaitable<outcome<int>> { co_return a.number; },
+  const auto& got = on.call([](const stoppable_attempt& a) -> asio::awaitable<outcome<int>> { co_return a.number; },
                             {.options = {.delay = 1h}});
   REQUIRE(got.ok());
   CHECK(*got == 1);
@@ -82,8 +82,8 @@ TEST_CASE("H1, H3 the first answer on Asio is the call's, and its losers are can
     stage on;
     int begun = 0;
     int stopped = 0;
-    const auto op = [&, winner](const hedged_attempt& which) -> asio::awaitable<outcome<int>> {
-      const hedged_attempt a = which;
+    const auto op = [&, winner](const stoppable_attempt& which) -> asio::awaitable<outcome<int>> {
+      const stoppable_attempt a = which;
       // The first one is answered when the others are there.
       ++begun;
       if (a.number == winner) {
@@ -116,7 +116,7 @@ TEST_CASE("H1, H3 the first answer on Asio is the call's, and its losers are can
 TEST_CASE("H1 a failure on Asio is followed at once, and the last one comes back", "[asio_hedge]") {
   stage on;
   on.protects.breaker = nullptr;
-  const auto fails = [](const hedged_attempt&) -> asio::awaitable<outcome<int>> { co_return reset; };
+  const auto fails = [](const stoppable_attempt&) -> asio::awaitable<outcome<int>> { co_return reset; };
   const auto& got = on.call(fails, {.options = {.max_hedges = 2, .delay = 1h}});
   CHECK(got.error().code == reset.code);
   CHECK(got.error().attempts == 3);
@@ -129,7 +129,7 @@ TEST_CASE("H2 a call on Asio without tokens is not hedged", "[asio_hedge]") {
   stage on;
   REQUIRE(on.budget.try_take(steady_clock::now(), 10));
   int begun = 0;
-  const auto& got = on.call([&](const hedged_attempt&) -> asio::awaitable<outcome<int>> {
+  const auto& got = on.call([&](const stoppable_attempt&) -> asio::awaitable<outcome<int>> {
     ++begun;
     asio::steady_timer later(co_await asio::this_coro::executor, 20ms);
     co_await later.async_wait(asio::use_awaitable);
@@ -145,7 +145,7 @@ TEST_CASE("H4 an attempt on Asio that is left behind keeps its place until it ha
   on.protects.breaker = nullptr;
   asio::steady_timer release(on.io, asio::steady_timer::time_point::max());
   int ended = 0;
-  const auto stubborn = [&](const hedged_attempt&) -> asio::awaitable<outcome<int>> {
+  const auto stubborn = [&](const stoppable_attempt&) -> asio::awaitable<outcome<int>> {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     co_await release.async_wait(asio::as_tuple(asio::use_awaitable));
     ++ended;
@@ -170,7 +170,7 @@ TEST_CASE("H3 a cancelled caller on Asio gets an outcome, its attempts are stopp
   asio::cancellation_signal stop;
   int begun = 0;
   int ended = 0;
-  const auto hangs = [&](const hedged_attempt&) -> asio::awaitable<outcome<int>> {
+  const auto hangs = [&](const stoppable_attempt&) -> asio::awaitable<outcome<int>> {
     if (++begun == 2) asio::post(on.io, [&] { stop.emit(asio::cancellation_type::terminal); });
     try {
       co_await forever();
@@ -192,7 +192,7 @@ TEST_CASE("H3 a cancelled caller on Asio gets an outcome, its attempts are stopp
 TEST_CASE("what an attempt on Asio throws is an error like any other, and another may still answer", "[asio_hedge]") {
   stage on;
   on.protects.breaker = nullptr;
-  const auto& got = on.call([](const hedged_attempt& a) -> asio::awaitable<outcome<int>> {
+  const auto& got = on.call([](const stoppable_attempt& a) -> asio::awaitable<outcome<int>> {
     if (a.number == 1) throw boost::system::system_error(asio::error::connection_refused);
     co_return a.number;
   });
@@ -210,7 +210,7 @@ TEST_CASE("attempts whose context ends without them give back what they hold", "
         io,
         [&]() -> asio::awaitable<void> {
           static_cast<void>(co_await async_hedge(protects, {.options = {.delay = 1ms}}, repeatable,
-                                                 [&](const hedged_attempt&) -> asio::awaitable<outcome<int>> {
+                                                 [&](const stoppable_attempt&) -> asio::awaitable<outcome<int>> {
                                                    ++begun;
                                                    co_await forever();
                                                    co_return 1;
@@ -230,8 +230,8 @@ TEST_CASE("a pipeline with a hedge ends in any of Asio's tokens, and falls back"
   const pipeline pipe(
       "x", with::fallback(with::tier("cache", [](const error&, const call_context&) { return outcome<int>(8); })),
       with::deadline(60s), with::hedge({.most = 1ms}, *usual, budget, with::idempotent));
-  const auto second_answers = [](const hedged_attempt& which) -> asio::awaitable<outcome<int>> {
-    const hedged_attempt a = which;
+  const auto second_answers = [](const stoppable_attempt& which) -> asio::awaitable<outcome<int>> {
+    const stoppable_attempt a = which;
     if (a.number == 1) co_await forever();
     co_return a.context.safety == idempotency::idempotent ? 2 : 0;
   };

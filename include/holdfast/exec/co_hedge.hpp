@@ -10,8 +10,9 @@
 //
 //   task<> serve(run_loop& loop) {
 //     frame_arena<2048> room;
-//     const outcome<row> got = co_await co_hedge<2>(room, rows, {.options = {.max_hedges = 2}, .usual = &latencies}, context, loop,
-//                                                   [&](const stoppable_attempt& a) { return query(id, a.context.until, a.stop); });
+//     const auto op = [&](const stoppable_attempt& a) { return query(id, a.context.until, a.stop); };
+//     const outcome<row> got = co_await co_hedge<2>(room, rows, {.options = {.max_hedges = 2}, .usual = &latencies}, context,
+//                                                   loop, op);
 //
 // For a pipeline with with::hedge there is exec/co_pipeline.hpp. exec/hedge_machine.hpp says when another attempt is begun and
 // which result is the call's: H1 to H3 are its, with the delay of `how` from policy/hedge.hpp. Here the attempts are made:
@@ -20,10 +21,11 @@
 //      under way are asked to stop, by stoppable_attempt::stop, a token of the call's own storage (core/inplace_stop.hpp); how long
 //      the losers take to hear it is how long the answer waits.
 //
-// `op(const stoppable_attempt&)` returns anything that can be awaited for an outcome<T>. It is called on the loop's thread and may go
-// on on any; it keeps to its attempt's deadline itself, and the sooner it hears a stop, the better. Attempts end in any order, so
-// their own coroutines do not lie in `room`: where they have an arena, it is one for each attempt, by its number. What `op` throws
-// comes out of co_await when all attempts have ended, and the call counts as cancelled; what a loser throws is dropped.
+// `op(const stoppable_attempt&)` returns anything that can be awaited for an outcome<T>. It is called on the loop's thread and may
+// go on on any; it keeps to its attempt's deadline itself, and the sooner it hears a stop, the better. Attempts end in any
+// order, so their own coroutines do not lie in `room`: where they have an arena, it is one for each attempt, by its number.
+// What `op` throws comes out of co_await when all attempts have ended, and the call counts as cancelled; what a loser throws is
+// dropped.
 //
 // A call that is stopped before its answer ends as cancelled, whatever its attempts come to. All of its steps are made on the
 // loop's thread, one after the other. The guard's room, breaker and limits are for each attempt. Guard, sketch and policies outlive

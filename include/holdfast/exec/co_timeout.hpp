@@ -7,21 +7,22 @@
 //
 // In short: a coroutine on any thread | as the operation | a frame, where its arena is full | what its operation made of it
 //
-//   const auto got = co_await co_timeout(room, loop, deadline::after(now, 50ms), [&](inplace_stop_token stop) {
-//     return co_pop(jobs, next, loop, stop);
-//   });
+//   const auto pop = [&](inplace_stop_token stop) { return co_pop(jobs, next, loop, stop); };
+//   const auto got = co_await co_timeout(room, loop, deadline::after(now, 50ms), pop);
 //   if (got.asked_by == stop_cause::deadline) ...
 //
-// `op(inplace_stop_token)` returns anything that can be awaited. It is called on the loop's thread and may go on on any. At `until`,
-// or when `stop` is asked for, its token says so; it ends then as soon as it can, and this with it: nothing goes on behind
-// the caller's back, and what it has got in that very moment is not lost. `asked_by` says who was the first to ask; who was
-// not asked comes with stop_cause::none. What `op` throws comes out of co_await.
+// `op(inplace_stop_token)` returns anything that can be awaited. It is called on the loop's thread and may go on on any. At
+// `until`, or when `stop` is asked for, its token says so; it ends then as soon as it can, and this with it: nothing goes on
+// behind the caller's back, and what it has got in that very moment is not lost. `asked_by` says who was the first to ask; who
+// was not asked comes with stop_cause::none. What `op` throws comes out of co_await.
 //
-// An operation of co_call that takes a stoppable_attempt is awaited by this (exec/co_call.hpp). Nothing can be done here about one that
-// does not look at its token. Once it has begun it must not be destroyed until it has resumed; the loop goes on until then.
+// An operation of co_call that takes a stoppable_attempt is awaited by this (exec/co_call.hpp). Nothing can be done here about
+// one that does not look at its token. Once it has begun it must not be destroyed until it has resumed; the loop goes on until
+// then.
 //
-// Memory: in `room` a frame of about 150 bytes, and the result. Method: folly::coro::timeout, Kotlin's withTimeout, without their
-// exceptions. Proof: unit/co_timeout_test.cpp, stress/co_timeout_stress.cpp, alloc/co_call_alloc_test.cpp.
+// Memory: in `room` a frame of about 400 bytes where a task is awaited, and the result. Method: folly::coro::timeout, Kotlin's
+// withTimeout, without their exceptions. Proof: unit/co_timeout_test.cpp, stress/co_timeout_stress.cpp,
+// alloc/co_call_alloc_test.cpp.
 #pragma once
 
 #include <coroutine>

@@ -112,7 +112,9 @@ struct arena_frame {
   static constexpr std::size_t before = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
   static_assert(before >= sizeof(arena*));
 
-  static void* placed(std::size_t bytes, arena& where) {
+  // Never inlined: g++ would see that what is deleted lies in the arena, an object on somebody's stack perhaps, and call that a
+  // mistake (-Wfree-nonheap-object).
+  [[gnu::noinline]] static void* placed(std::size_t bytes, arena& where) {
     void* place = where.take(bytes + before);
     arena* const from = place == nullptr ? nullptr : &where;
     if (place == nullptr) place = ::operator new(bytes + before);

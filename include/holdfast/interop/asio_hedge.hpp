@@ -7,11 +7,12 @@
 //
 // In short: a coroutine on a strand | as the operation | coroutine frames, one block a call | as `exec/hedge_machine`
 //
-// `op(const hedged_attempt&) -> awaitable<outcome<T>>` is begun once an attempt, on the caller's executor. An answer is handed out
-// at once: the attempts under way then get Asio's terminal cancellation (and their hedged_attempt::stop), and run to their ends
-// behind the call, each in its place in the bulkhead. An attempt whose deadline comes counts as a timeout and is left behind in the
-// same way. So the guard, its policies and the sketch are used after the call, and so may `op` be, which owns what it uses
-// (captures by value or shared_ptr, never a reference into the caller's frame). What `op` throws is an error like any other.
+// `op(const stoppable_attempt&) -> awaitable<outcome<T>>` is begun once an attempt, on the caller's executor. An answer is
+// handed out at once: the attempts under way then get Asio's terminal cancellation (and their stoppable_attempt::stop), and run
+// to their ends behind the call, each in its place in the bulkhead. An attempt whose deadline comes counts as a timeout and is
+// left behind in the same way. So the guard, its policies and the sketch are used after the call, and so may `op` be, which
+// owns what it uses (captures by value or shared_ptr, never a reference into the caller's frame). What `op` throws is an error
+// like any other.
 //
 // The executor is a strand, or an io_context run by one thread. When the calling coroutine is cancelled the call ends with
 // errc::cancelled, which no breaker counts. For a pipeline with with::hedge, and for completion tokens, there is
@@ -74,7 +75,7 @@ class hedge_race {
   [[nodiscard]] Op& op() noexcept { return op_; }
   [[nodiscard]] boost::asio::steady_timer& timer() noexcept { return timer_; }
   [[nodiscard]] boost::asio::cancellation_slot slot(std::size_t which) noexcept { return runs_[which].stop.slot(); }
-  [[nodiscard]] hedged_attempt attempt_of(std::size_t which) noexcept {
+  [[nodiscard]] stoppable_attempt attempt_of(std::size_t which) noexcept {
     return {machine_.current(which), losers_.get_token()};
   }
 
@@ -155,7 +156,7 @@ class hedge_race {
 
 template <class Result, class Race>
 boost::asio::awaitable<void> run_of_hedge(std::shared_ptr<Race> race, std::size_t which) {
-  const hedged_attempt mine = race->attempt_of(which);
+  const stoppable_attempt mine = race->attempt_of(which);
   std::optional<Result> answer;
   try {
     answer.emplace(co_await race->op()(mine));
@@ -193,9 +194,9 @@ boost::asio::awaitable<Result> drive_hedge(std::shared_ptr<Race> race) {
 // `protects`, the policies behind it and the sketch outlive all attempts; `op` and `observer` are copied.
 template <std::size_t Hedges = 1, class Op, class Observer = no_observer>
 auto async_hedge(const guard& protects, hedge_policy how, call_context context, Op op, Observer observer = {})
-    -> std::invoke_result_t<Op&, const hedged_attempt&> {
+    -> std::invoke_result_t<Op&, const stoppable_attempt&> {
   namespace asio = boost::asio;
-  using result = typename std::invoke_result_t<Op&, const hedged_attempt&>::value_type;
+  using result = typename std::invoke_result_t<Op&, const stoppable_attempt&>::value_type;
   // A cancelled call is an outcome like any other, not an exception; the caller's own setting comes back afterwards.
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);

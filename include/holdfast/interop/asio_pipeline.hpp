@@ -13,7 +13,7 @@
 //   outcome<order> got = co_await async_call(strand, orders, context, fetch, use_awaitable);
 //   auto later = async_call(strand, orders, context, fetch, deferred);                     // begins when it is called
 //
-// A pipeline with with::hedge is called as interop/asio_hedge.hpp says, with hedged_attempt for `op`.
+// A pipeline with with::hedge is called as interop/asio_hedge.hpp says, with stoppable_attempt for `op`.
 //
 // The call runs on `executor`, a strand or an io_context run by one thread, and completes on the handler's own. Its
 // cancellation slot ends the call with errc::cancelled, which no breaker counts, for terminal and partial cancellation; a call
