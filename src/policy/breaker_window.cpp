@@ -35,9 +35,9 @@ bool breaker_window::count(ring& where, bool own, std::uint32_t epoch, std::uint
   return (next & most) == 1;
 }
 
-bool breaker_window::count_ok(breaker_word word, time_point now, bool alone) noexcept {
+bool breaker_window::count_ok(const window_shape& shape, breaker_word word, time_point now, bool alone) noexcept {
   const std::uint32_t mine = std::min(thread_slot::current(), slots);
-  const std::uint32_t at = epoch(now);
+  const std::uint32_t at = shape.epoch(now);
   slot& own = slots_[mine];
   const bool fresh = count<false>(own.ok, mine < slots, at, word.generation());
   if (mine == slots) return fresh;
@@ -46,21 +46,38 @@ bool breaker_window::count_ok(breaker_word word, time_point now, bool alone) noe
   own.index.set(at % buckets);
   // own: just written by this thread
   const bool here = (own.ok[at % buckets].load(mo::relaxed) & ~most) == empty(at, word.generation());
-  const std::uint64_t length = here && word.is_calm() ? epochs_.left(now) : 0;
-  own.length.set(alone ? length : 0);
-  own.length_too.set(length);
+  const std::uint64_t length = here && word.is_calm() ? shape.left(now) : 0;
+  own.length.store(alone ? length : 0, mo::relaxed);  // own: but for changed()
+  own.length_too.store(length, mo::relaxed);          // own: the same
+  if (length == 0) return fresh;
+  // [F3] seq_cst, pairs with [F4]: either the shape is seen to be an old one here, or changed() finds what was written
+  fence(mo::seq_cst);
+  if (serial_.load(mo::relaxed) != shape.serial()) {  // own: ordered by [F3]
+    own.length.store(0, mo::relaxed);                 // own: as above
+    own.length_too.store(0, mo::relaxed);             // own: as above
+  }
   return fresh;
 }
 
-bool breaker_window::count_failed(breaker_word word, time_point now) noexcept {
-  const std::uint32_t mine = std::min(thread_slot::current(), slots);
-  return count<true>(slots_[mine].failed, mine < slots, epoch(now), word.generation());
+void breaker_window::changed(std::uint32_t serial) noexcept {
+  serial_.store(serial, mo::relaxed);  // own: one thread changes shapes; ordered by [F4]
+  // [F4] seq_cst, pairs with [F3]: either who begins a bucket sees that number, or what was written there is found here
+  fence(mo::seq_cst);
+  for (std::uint32_t i = 0, n = used(); i < n; ++i) {
+    slots_[i].length.store(0, mo::relaxed);      // hint: who counted by it after that did so while the shape changed
+    slots_[i].length_too.store(0, mo::relaxed);  // hint: the same
+  }
 }
 
-bool breaker_window::count_slow(breaker_word word, bool failed, time_point now) noexcept {
+bool breaker_window::count_failed(const window_shape& shape, breaker_word word, time_point now) noexcept {
+  const std::uint32_t mine = std::min(thread_slot::current(), slots);
+  return count<true>(slots_[mine].failed, mine < slots, shape.epoch(now), word.generation());
+}
+
+bool breaker_window::count_slow(const window_shape& shape, breaker_word word, bool failed, time_point now) noexcept {
   const std::uint32_t mine = std::min(thread_slot::current(), slots);
   ring& where = failed ? slots_[mine].slow_failed : slots_[mine].slow_ok;
-  return count<true>(where, mine < slots, epoch(now), word.generation());
+  return count<true>(where, mine < slots, shape.epoch(now), word.generation());
 }
 
 std::uint64_t breaker_window::published(const ring slot::*which, std::uint32_t epoch,

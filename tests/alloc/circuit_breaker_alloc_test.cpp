@@ -42,7 +42,8 @@ TEST_CASE("a breaker calls, opens, refuses, probes, closes and is forced without
   CHECK(breaker.snapshot(now).opens > 2);
 }
 
-TEST_CASE("a breaker that goes by the last calls counts, opens and closes without an allocation", "[alloc]") {
+TEST_CASE("a breaker that goes by the last calls counts, opens, closes and gets other options without an allocation",
+          "[alloc]") {
   circuit_breaker breaker({.failure_permille = 0,
                            .slow_call = 100ms,
                            .last_calls = 1000,
@@ -51,6 +52,7 @@ TEST_CASE("a breaker that goes by the last calls counts, opens and closes withou
                            .last_min_calls = 50,
                            .probes = 2});
   time_point now{1h};
+  int changed = 0;
   CHECK(allocations_in([&] {
           for (int i = 0; i < 20'000; ++i, now += 3ms) {
             auto a = breaker.admit(now);
@@ -58,10 +60,16 @@ TEST_CASE("a breaker that goes by the last calls counts, opens and closes withou
             const auto v = i / 1000 % 3 == 2 ? verdict::timeout : verdict::ok;
             breaker.report(std::move(a.ticket), v, now, i % 7 * 20ms);
             if (i % 100 == 0) static_cast<void>(breaker.snapshot(now));
+            if (i % 500 == 0) {
+              circuit_breaker_options o = breaker.options();
+              o.window += i % 1000 == 0 ? 1s : -1s;
+              changed += breaker.reconfigure(o, now) ? 1 : 0;
+            }
           }
         }) == 0);
   CHECK(breaker.snapshot(now).opens > 2);
   CHECK(breaker.snapshot(now).closes > 2);
+  CHECK(changed > 10);
 }
 
 TEST_CASE("a thread's first call through a breaker does not allocate", "[alloc]") {

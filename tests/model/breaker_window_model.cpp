@@ -247,31 +247,32 @@ MODEL_SCENARIO("breaker_window", state_ends_among_the_last, {.weak_failures = 0,
 
 // --- the window by itself
 
+constexpr window_shape shape(by_rate(500, 1).window);
 constexpr breaker_word counted_word(breaker_state::closed, 0xFFFF, 0, 1);
 
 // Who reads the sums meanwhile finds no more than was reported, and with each failure the successes before it. [W1] [W2]
 template <unsigned Writers>
 struct sums {
   static constexpr unsigned threads = Writers + 1;
-  breaker_window window{by_rate(500, 1).window};
+  breaker_window window;
   void run(unsigned thread) {
     if (thread < Writers) {
-      window.count_ok(counted_word, early);
-      window.count_failed(counted_word, early);
+      window.count_ok(shape, counted_word, early);
+      window.count_failed(shape, counted_word, early);
       return;
     }
-    const breaker_window::sums s = window.counts(window.epoch(early), counted_word.generation());
+    const breaker_window::sums s = window.counts(shape.epoch(early), counted_word.generation());
     MODEL_CHECK(s.ok <= Writers);
     MODEL_CHECK(s.failed <= s.ok);
   }
   void after() {
-    const breaker_window::sums s = window.counts(window.epoch(early), counted_word.generation());
+    const breaker_window::sums s = window.counts(shape.epoch(early), counted_word.generation());
     MODEL_CHECK(s.ok == Writers);
     MODEL_CHECK(s.failed == Writers);
   }
   // Either a result was counted or it was not; the rest is there.
   void after_death(unsigned dead) {
-    const breaker_window::sums s = window.counts(window.epoch(early), counted_word.generation());
+    const breaker_window::sums s = window.counts(shape.epoch(early), counted_word.generation());
     MODEL_CHECK(s.ok <= Writers);
     MODEL_CHECK(s.failed <= s.ok);
     if (dead == Writers) MODEL_CHECK(s.failed == Writers);
@@ -288,9 +289,9 @@ MODEL_SCENARIO("breaker_window", sums_of_two, {.weak_failures = 0, .dies = false
 // though one success is slow and one failure fast. [W1] [W2]
 struct slow_and_failed_count {
   static constexpr unsigned threads = 2;
-  breaker_window window{by_time(500, 1).window};
+  breaker_window window;
   [[nodiscard]] breaker_window::sums look() const {
-    return window.counts(window.epoch(early), counted_word.generation(), true);
+    return window.counts(shape.epoch(early), counted_word.generation(), true);
   }
   static void check(const breaker_window::sums& s) {
     MODEL_CHECK(s.ok <= 2);
@@ -300,10 +301,10 @@ struct slow_and_failed_count {
   }
   void run(unsigned thread) {
     if (thread == 0) {
-      window.count_ok(counted_word, early);
-      window.count_slow(counted_word, false, early);
-      window.count_failed(counted_word, early);
-      window.count_slow(counted_word, true, early);
+      window.count_ok(shape, counted_word, early);
+      window.count_slow(shape, counted_word, false, early);
+      window.count_failed(shape, counted_word, early);
+      window.count_slow(shape, counted_word, true, early);
       return;
     }
     check(look());
@@ -322,9 +323,9 @@ struct hot_path {
   static constexpr std::int64_t epoch_wrap = (std::int64_t{1} << 24U) * 10'000'000;  // of the epoch in a bucket's word
   static constexpr time_point before{duration(epoch_wrap - 1'000'000)};
   static constexpr time_point behind{duration(epoch_wrap + 1'000'000)};
-  breaker_window window{by_rate(500, 1).window};
+  breaker_window window;
   void count(unsigned thread, time_point now) {
-    if (!window.try_count_ok(thread, counted_word, now)) window.count_ok(counted_word, now);
+    if (!window.try_count_ok(thread, counted_word, now)) window.count_ok(shape, counted_word, now);
   }
   void run(unsigned thread) {
     if (thread < 2) {
@@ -333,15 +334,15 @@ struct hot_path {
       count(thread, behind);
       return;
     }
-    const std::uint64_t ok = window.counts(window.epoch(behind), counted_word.generation()).ok;
+    const std::uint64_t ok = window.counts(shape.epoch(behind), counted_word.generation()).ok;
     MODEL_CHECK(ok <= 6);
   }
   void after() {
-    MODEL_CHECK(window.counts(window.epoch(behind), counted_word.generation()).ok == 6);
-    MODEL_CHECK(window.counts(window.epoch(behind) + 15, counted_word.generation()).ok == 2);
-    MODEL_CHECK(window.counts(window.epoch(behind) + 16, counted_word.generation()).ok == 0);
+    MODEL_CHECK(window.counts(shape.epoch(behind), counted_word.generation()).ok == 6);
+    MODEL_CHECK(window.counts(shape.epoch(behind) + 15, counted_word.generation()).ok == 2);
+    MODEL_CHECK(window.counts(shape.epoch(behind) + 16, counted_word.generation()).ok == 0);
     // I2: a count of another generation is no count of this one.
-    MODEL_CHECK(window.counts(window.epoch(behind), 0).ok == 0);
+    MODEL_CHECK(window.counts(shape.epoch(behind), 0).ok == 0);
   }
 };
 MODEL_SCENARIO("breaker_window", hot_path, {.slots = 2});
@@ -349,17 +350,17 @@ MODEL_SCENARIO("breaker_window", hot_path, {.slots = 2});
 // In the shared place a result of the generation before never takes away one of the next; over the wrap.
 struct two_generations {
   static constexpr unsigned threads = 2;
-  breaker_window window{by_rate(500, 1).window};
+  breaker_window window;
   void run(unsigned thread) {
     if (thread == 0) {
-      window.count_failed(counted_word, early);
+      window.count_failed(shape, counted_word, early);
     } else {
-      window.count_failed(counted_word.next(breaker_state::closed, 0, 1), early);
+      window.count_failed(shape, counted_word.next(breaker_state::closed, 0, 1), early);
     }
   }
   void after() {
-    MODEL_CHECK(window.counts(window.epoch(early), 0).failed == 1);
-    MODEL_CHECK(window.counts(window.epoch(early), 0xFFFF).failed == 0);
+    MODEL_CHECK(window.counts(shape.epoch(early), 0).failed == 1);
+    MODEL_CHECK(window.counts(shape.epoch(early), 0xFFFF).failed == 0);
   }
 };
 MODEL_SCENARIO("breaker_window", two_generations, {.slots = 0});
@@ -367,7 +368,7 @@ MODEL_SCENARIO("breaker_window", two_generations, {.slots = 0});
 // Refusals are counted where results are.
 struct refused {
   static constexpr unsigned threads = 3;
-  breaker_window window{by_rate(500, 1).window};
+  breaker_window window;
   void run(unsigned thread) {
     if (thread < 2) {
       window.count_refused();

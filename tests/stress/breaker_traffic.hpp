@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Traffic on a breaker in any of its forms: threads call, report all kinds of verdicts, lose and abandon permits, force and
-// release, on one virtual clock that some of them read late: the number of probes of a generation is never above the limit, no
-// late result counts, and all transitions that callers were told of form one chain without a gap.
+// release, change the options where the form has that, on one virtual clock that some of them read late: the number of probes
+// of a generation is never above the limit, no late result counts, and all transitions that callers were told of form one
+// chain without a gap.
 #pragma once
 
 #include <algorithm>
@@ -31,8 +32,13 @@ inline constexpr std::uint64_t most_transitions = 60'000;
 
 template <class B>
 struct world {
-  explicit world(const circuit_breaker_options& o) : breaker(o) {}
+  world(const circuit_breaker_options& o, std::vector<circuit_breaker_options> rest)
+      : breaker(o), others(std::move(rest)), most_probes(o.probes) {
+    for (const auto& other : others) most_probes = std::max<std::int32_t>(most_probes, other.probes);
+  }
   B breaker;
+  std::vector<circuit_breaker_options> others;  // that it is given from time to time
+  std::int32_t most_probes;
   manual_clock clock{time_point(1000s)};
   // Probes of each generation that are out or have succeeded.
   std::array<atomic<std::int32_t>, 65'536> taken{};
@@ -62,6 +68,7 @@ class caller {
   }
   const std::vector<breaker_transition>& told() const { return told_; }
   std::uint64_t stale() const { return stale_; }
+  std::uint64_t changes() const { return changes_; }
 
  private:
   std::uint64_t up_to(std::uint64_t n) { return uniform_up_to(random_, n); }
@@ -80,13 +87,14 @@ class caller {
     if (up_to(7) == 0) world_.clock.advance(duration(static_cast<std::int64_t>(up_to(3'000'000))));
     if (up_to(127) == 0) world_.clock.advance(duration(static_cast<std::int64_t>(up_to(40'000'000))));
     if (up_to(2047) == 0) by_hand();
+    change();
     if (up_to(1) == 0) {
       auto a = world_.breaker.admit(now_);
       note(a.transition);
       if (!a) return;
       if (a.ticket.is_probe()) {
-        const auto before = world_.taken[a.ticket.generation()].fetch_add(1, mo::relaxed);            // counter:
-        if (before + 1 > world_.breaker.options().probes) world_.too_many.fetch_add(1, mo::relaxed);  // counter:
+        const auto before = world_.taken[a.ticket.generation()].fetch_add(1, mo::relaxed);  // counter:
+        if (before + 1 > world_.most_probes) world_.too_many.fetch_add(1, mo::relaxed);     // counter:
       }
       out_.push_back(std::move(a.ticket));
       if (out_.size() < 6) return;
@@ -121,6 +129,15 @@ class caller {
       world_.wrong_generation.fetch_add(1, mo::relaxed);  // counter:
   }
 
+  void change() {
+    if constexpr (requires(B & b, const circuit_breaker_options& o) { b.reconfigure(o, time_point{}); }) {
+      if (world_.others.empty() || up_to(255) != 0) return;
+      const auto done = world_.breaker.reconfigure(world_.others[up_to(world_.others.size() - 1)], now_);
+      if (done) ++changes_;
+      if (!done && !done.busy) world_.wrong_generation.fetch_add(1, mo::relaxed);  // counter: valid options refused
+    }
+  }
+
   void by_hand() {
     switch (up_to(3)) {
       case 0: note(world_.breaker.isolate(now_)); break;
@@ -139,12 +156,13 @@ class caller {
   std::vector<permit> lost_;  // kept, never reported
   std::vector<breaker_transition> told_;
   std::uint64_t stale_ = 0;
+  std::uint64_t changes_ = 0;
 };
 
 template <class B>
-void run(const circuit_breaker_options& o) {
+void run(const circuit_breaker_options& o, const std::vector<circuit_breaker_options>& others = {}) {
   REQUIRE_FALSE(validate(o));
-  const auto w = std::make_unique<world<B>>(o);
+  const auto w = std::make_unique<world<B>>(o, others);
   std::vector<std::unique_ptr<caller<B>>> callers;
   for (std::uint32_t i = 0; i < threads; ++i) callers.push_back(std::make_unique<caller<B>>(*w, o.seed * 100 + i));
   std::vector<std::thread> running;
@@ -177,6 +195,9 @@ void run(const circuit_breaker_options& o) {
   CHECK(seen.generation == generation);
   if constexpr (requires { seen.stale_dropped; }) CHECK(seen.stale_dropped == stale);  // a form may keep no books
   CHECK(stale > 0);
+  std::uint64_t changes = 0;
+  for (const auto& c : callers) changes += c->changes();
+  CHECK((changes > 100) == !others.empty());
 
   // I3: with lost permits still out, calls that keep coming get through, and good ones close it.
   static_cast<void>(w->breaker.release(now, breaker_state::half_open));

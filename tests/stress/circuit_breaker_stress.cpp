@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// I1, I2, I3, I5 of the circuit breaker under threads: see breaker_traffic.hpp.
+// I1, I2, I3, I5, I8 of the circuit breaker under threads: see breaker_traffic.hpp.
 #include "stress/breaker_traffic.hpp"
 
 using namespace std::chrono_literals;
@@ -72,4 +72,34 @@ TEST_CASE("I1, I2, I3, I5 hold between threads: the last calls, failed and slow"
                                          .open_max = 30ms,
                                          .healthy_decay = 20ms,
                                          .seed = 5});
+}
+
+TEST_CASE("I1, I2, I3, I5, I8 hold between threads while all options change", "[circuit_breaker][stress]") {
+  const holdfast::circuit_breaker_options one{.failure_permille = 300,
+                                              .min_calls = 10,
+                                              .window = 100ms,
+                                              .probes = 3,
+                                              .probe_lease = 20ms,
+                                              .open_base = 4ms,
+                                              .open_max = 30ms,
+                                              .healthy_decay = 20ms,
+                                              .seed = 6};
+  auto two = one;
+  two.consecutive_failures = 4;
+  two.window = 300ms;
+  two.probes = 9;
+  two.probe_lease = 5ms;
+  two.open_max = 8ms;
+  auto three = one;
+  three.slow_call = 50ms;
+  three.last_calls = 30;
+  three.last_failure_permille = 400;
+  three.last_slow_permille = 300;
+  three.last_min_calls = 10;
+  three.probes = 1;
+  three.on_lease_over = lease_expiry::reopen;
+  auto four = three;
+  four.last_calls = 50;
+  four.slow_permille = 200;
+  breaker_traffic::run<circuit_breaker>(one, {one, two, three, four});
 }

@@ -65,6 +65,11 @@ class reference {
         return half_open(now, breaker_cause::open_time_over);
       case state::half_open: break;
     }
+    if (passed_ >= o_.probes) {
+      closed_at_ = t;
+      const auto made = enter(state::closed, breaker_cause::probes_passed, now);
+      return {.got = ticket{state_, generation_, 0}, .transition = made};
+    }
     if (issued_ > passed_ && t >= lease_end_) {
       if (o_.on_lease_over == lease_expiry::renew) return half_open(now, breaker_cause::lease_over);
       const auto made = open(now, breaker_cause::lease_over);
@@ -72,7 +77,7 @@ class reference {
       a.transition = made;
       return a;
     }
-    if (issued_ == o_.probes) return refuse(errc::probe_quota, lease_end_, now);
+    if (issued_ >= o_.probes) return refuse(errc::probe_quota, lease_end_, now);
     ++issued_;
     lease_end_ = std::max(t < lease_end_ ? lease_end_ : 0, tick_after(now, o_.probe_lease));
     return {.got = ticket{state_, generation_, lease_end_}};
@@ -102,7 +107,7 @@ class reference {
     last_.emplace_back(results_.back());
     if (last_.size() > o_.last_calls) last_.pop_front();
     if (state_ == state::metrics_only) return {};
-    if (bad && o_.consecutive_failures != 0 && ++in_row_ == o_.consecutive_failures)
+    if (bad && o_.consecutive_failures != 0 && ++in_row_ >= o_.consecutive_failures)
       return {.transition = open(now, breaker_cause::consecutive_failures)};
     if (good) {
       in_row_ = 0;
@@ -124,6 +129,16 @@ class reference {
         exceeds(last.slow, last, o_.last_slow_permille, o_.last_min_calls))
       return {.transition = open(now, breaker_cause::slow_rate)};
     return {};
+  }
+
+  // What is counted stays as it is, unless the window of it is another one.
+  void reconfigure(const circuit_breaker_options& o) {
+    if (o.window != o_.window) results_.clear();
+    if (o.last_calls != o_.last_calls) last_.clear();
+    o_ = o;
+    epochs_ = epochs(o.window, parts_);
+    times_ = breaker_rules(o);
+    moves_ = std::max(moves_, moves_of(o));
   }
 
   void abandon(const ticket& p) {
@@ -201,11 +216,13 @@ class reference {
     const std::int64_t buckets = (parts_ * keep_.count() + o_.window.count() - 1) / o_.window.count() + 1;
     return results_.empty() || epochs_.of(now) - results_.back().epoch >= buckets;
   }
+  static std::int64_t moves_of(const circuit_breaker_options& o) {
+    return (o.probes + 1) * (o.probe_lease.count() / tick.count() + 2);
+  }
   bool stale(const ticket& p) const {
     if (p.kind != state_ || p.generation != generation_) return true;
     // A probe long past its own lease while others moved on: a lost one.
-    return state_ == state::half_open &&
-           lease_end_ - p.lease_end > (o_.probes + 1) * (o_.probe_lease.count() / tick.count() + 2);
+    return state_ == state::half_open && lease_end_ - p.lease_end > moves_;
   }
   answer refuse(errc why, std::int64_t until, time_point now) {
     ++rejected;
@@ -251,6 +268,7 @@ class reference {
   std::uint32_t issued_ = 0;
   std::uint32_t passed_ = 0;
   std::uint32_t in_row_ = 0;
+  std::int64_t moves_ = moves_of(o_);
   struct result {
     std::uint32_t epoch;
     bool bad;
@@ -264,7 +282,38 @@ struct covered {
   std::set<std::pair<breaker_cause, state>> transitions{};
   std::uint64_t stale = 0;
   std::uint64_t refused = 0;
+  std::uint64_t kept = 0;  // changes of options that kept the counts of both windows
+  std::uint64_t anew = 0;  // and that began one of them anew
 };
+
+// Some of the options as others may have them.
+template <class Random>
+circuit_breaker_options changed(circuit_breaker_options o, Random& random) {
+  const auto up_to = [&](std::uint64_t n) { return uniform_up_to(random, n); };
+  const auto ms = [&](std::uint64_t low, std::uint64_t high) {
+    return duration(std::chrono::milliseconds(low + up_to(high - low)));
+  };
+  const auto permille = [&] { return static_cast<std::uint16_t>(up_to(2) == 0 ? 0 : 1 + up_to(999)); };
+  for (std::uint64_t changes = 1 + up_to(3); changes > 0; --changes) {
+    switch (up_to(12)) {
+      case 0: o.consecutive_failures = static_cast<std::uint16_t>(up_to(12)); break;
+      case 1: o.failure_permille = permille(); break;
+      case 2: o.slow_call = ms(0, 400); break;
+      case 3: o.slow_permille = permille(); break;
+      case 4: o.min_calls = static_cast<std::uint32_t>(1 + up_to(30)); break;
+      case 5: o.window = ms(100, 20'000); break;
+      case 6: o.last_calls = static_cast<std::uint16_t>(up_to(1) * (1 + up_to(40))); break;
+      case 7: o.last_failure_permille = permille(); break;
+      case 8: o.last_slow_permille = permille(); break;
+      case 9: o.probes = static_cast<std::uint8_t>(1 + up_to(5)); break;
+      case 10: o.probe_lease = ms(2, 6'000); break;
+      case 11: o.open_max = ms(3'000, 20'000), o.open_base = ms(2, 3'000); break;
+      default: o.healthy_decay = ms(2, 20'000); break;
+    }
+  }
+  o.last_min_calls = static_cast<std::uint16_t>(1 + up_to(o.last_calls == 0 ? 10 : o.last_calls - 1U));
+  return o;
+}
 
 // One random history of a breaker in the form B, both sides compared at each step. Returns all transitions.
 template <class B>
@@ -310,6 +359,7 @@ std::vector<breaker_transition> compare(std::uint64_t seed, int steps, covered& 
   std::vector<permit> lost;
   std::vector<breaker_transition> all;
   auto now = time_point(1000s) + duration(static_cast<std::int64_t>(up_to(2'000'000'000)));
+  splitmix64 other_options(seed ^ 0x6F74686572);
   std::uint64_t failing = 30;  // percent, changes with time as a callee's health does
   const auto note = [&](const breaker_transition& made, const breaker_transition& wanted) {
     if (made != wanted) FAIL("the transitions differ");
@@ -369,6 +419,20 @@ std::vector<breaker_transition> compare(std::uint64_t seed, int steps, covered& 
         default: {
           const auto to = up_to(1) == 0 ? state::closed : state::half_open;
           note(breaker.release(now, to), expected.release(now, to));
+        }
+      }
+    }
+    if constexpr (requires { breaker.reconfigure(o, now); }) {
+      if (seed % 2 == 0 && uniform_up_to(other_options, 99) == 0) {
+        const circuit_breaker_options next = changed(o, other_options);
+        const auto done = breaker.reconfigure(next, now);
+        if (static_cast<bool>(done) == static_cast<bool>(validate(next))) FAIL("one takes the options, one does not");
+        if (done) {
+          if (done.window_kept != (next.window == o.window) || done.last_kept != (next.last_calls == o.last_calls))
+            FAIL("what is kept is not what is said to be");
+          ++(done.window_kept && done.last_kept ? seen.kept : seen.anew);
+          o = next;
+          expected.reconfigure(o);
         }
       }
     }

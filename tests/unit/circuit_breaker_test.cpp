@@ -1744,6 +1744,324 @@ TEST_CASE("the cause of an opening is its own, whatever the clocks of those who 
   }
 }
 
+// ---- other options while calls go on
+
+TEST_CASE("I8: new shares judge the calls that the window holds, and the state stays", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.min_calls = 100; }));
+  for (int i = 0; i < 6; ++i) REQUIRE_FALSE(call(breaker, verdict::ok, start).transition);
+  for (int i = 0; i < 3; ++i) REQUIRE_FALSE(call(breaker, verdict::transient, start).transition);
+  const auto before = breaker.snapshot(start);
+  const auto done = breaker.reconfigure(with([](auto& o) { o.min_calls = 10, o.failure_permille = 400; }), start);
+  REQUIRE(done);
+  CHECK(done.window_kept);
+  CHECK(done.last_kept);
+  CHECK_FALSE(done.refused);
+  CHECK_FALSE(done.busy);
+  const auto after = breaker.snapshot(start);
+  CHECK(after.state == state::closed);
+  CHECK(after.generation == before.generation);
+  CHECK(after.window_ok == 6);
+  CHECK(after.window_failed == 3);
+  CHECK(after.since == before.since);
+  CHECK(breaker.options().min_calls == 10);
+  const auto opened = call(breaker, verdict::transient, start);
+  CHECK(opened.transition.cause == breaker_cause::failure_rate);
+  CHECK(opened.transition.generation == 1);
+}
+
+TEST_CASE("I8: a rule that is new finds the calls that came before it, also by a success", "[circuit_breaker]") {
+  const auto in_row_only =
+      with([](auto& o) { o.failure_permille = 0, o.consecutive_failures = 500, o.min_calls = 10; });
+  const auto by_share = with([](auto& o) { o.failure_permille = 500, o.min_calls = 10; });
+  circuit_breaker breaker(in_row_only);
+  for (int i = 0; i < 9; ++i) call(breaker, i % 2 == 0 ? verdict::transient : verdict::ok, start);
+  REQUIRE(breaker.reconfigure(by_share, start).window_kept);
+  CHECK(call(breaker, verdict::ok, start).transition.cause == breaker_cause::failure_rate);
+
+  circuit_breaker timed(with([](auto& o) { o.slow_call = 1s, o.min_calls = 10; }));
+  for (int i = 0; i < 9; ++i) call(timed, verdict::ok, start, i % 2 == 0 ? 1s : 0s);
+  REQUIRE(timed.reconfigure(with([](auto& o) { o.slow_call = 1s, o.slow_permille = 500, o.min_calls = 10; }), start));
+  CHECK(call(timed, verdict::ok, start, 0s).transition.cause == breaker_cause::slow_rate);
+}
+
+TEST_CASE("I8: fewer failures in a row open with the next one, more of them later", "[circuit_breaker]") {
+  const auto in_row = [](std::uint16_t n) {
+    circuit_breaker_options o = plain_rules;
+    o.failure_permille = 0;
+    o.consecutive_failures = n;
+    return o;
+  };
+  circuit_breaker breaker(in_row(8));
+  for (int i = 0; i < 4; ++i) call(breaker, verdict::transient, start);
+  REQUIRE(breaker.reconfigure(in_row(6), start));
+  CHECK(breaker.snapshot(start).failures_in_row == 4);
+  CHECK_FALSE(call(breaker, verdict::transient, start).transition);
+  REQUIRE(breaker.reconfigure(in_row(2), start));
+  CHECK(breaker.state() == state::closed);
+  CHECK(call(breaker, verdict::transient, start).transition.cause == breaker_cause::consecutive_failures);
+}
+
+TEST_CASE("I4, I8: an open circuit stays open as long as it has said, the next opening is by the new options",
+          "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.open_base = o.open_max = 24h, o.probes = 1; }));
+  open_it(breaker, start);
+  const auto until = open_until(breaker, start);
+  REQUIRE(breaker.reconfigure(with([](auto& o) { o.open_base = o.open_max = 2s, o.probes = 1; }), start));
+  for (const duration into : {duration(3s), duration(3h), duration(23h)}) {
+    const auto refused = breaker.admit(start + into);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.refusal.retry_after == until - (start + into));
+    const error why = breaker.explain(refused.refusal, start + into);
+    CHECK(why.cause == static_cast<std::uint8_t>(breaker_cause::failure_rate));
+  }
+  CHECK(breaker.report(take(breaker, until), verdict::transient, until).transition.to == state::open);
+  CHECK(open_until(breaker, until) <= until + 2s + tick);
+  // And the other way round: from seconds to a day.
+  circuit_breaker longer(with([](auto& o) { o.open_base = o.open_max = 2ms; }));
+  REQUIRE(longer.reconfigure(with([](auto& o) { o.open_base = o.open_max = 24h; }), start));
+  open_it(longer, start);
+  CHECK_FALSE(longer.admit(start + 23h));
+  CHECK(longer.admit(start + 24h + tick));
+}
+
+TEST_CASE("I2, I8: permits that were out report as if nothing had happened", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.probes = 5, o.probe_lease = 1h; }));
+  auto closed_era = take(breaker, start);
+  REQUIRE(breaker.reconfigure(with([](auto& o) { o.probes = 5, o.probe_lease = 1h, o.window = 1s; }), start));
+  CHECK_FALSE(breaker.report(std::move(closed_era), verdict::ok, start).dropped_stale);
+  open_it(breaker, start);
+  auto now = open_until(breaker, start);
+  auto first = take(breaker, now);
+  auto second = take(breaker, now + 50min);
+  auto third = take(breaker, now + 100min);
+  REQUIRE(breaker.reconfigure(with([](auto& o) { o.probes = 4, o.probe_lease = 2ms; }), now));
+  CHECK(breaker.snapshot(now + 100min).probes_issued == 3);
+  // Its lease ends long before that of the youngest by now, and it counts.
+  const auto counted = breaker.report(std::move(first), verdict::ok, now + 100min);
+  CHECK_FALSE(counted.dropped_stale);
+  CHECK(breaker.snapshot(now + 100min).probes_ok == 1);
+  CHECK(breaker.report(std::move(second), verdict::cancelled, now + 100min).dropped_stale == false);
+  CHECK(breaker.snapshot(now + 100min).probes_issued == 2);
+  CHECK(breaker.report(std::move(third), verdict::transient, now + 100min).transition.to == state::open);
+}
+
+TEST_CASE("I1, I3, I8: more probes than were are let through at once; of fewer, those that succeeded close",
+          "[circuit_breaker]") {
+  const auto probes = [](std::uint8_t n) {
+    circuit_breaker_options o = plain_rules;
+    o.probes = n;
+    return o;
+  };
+  circuit_breaker breaker(probes(2));
+  open_it(breaker, start);
+  const auto now = open_until(breaker, start);
+  auto first = take(breaker, now);
+  auto second = take(breaker, now);
+  REQUIRE_FALSE(breaker.admit(now));
+  REQUIRE(breaker.reconfigure(probes(4), now));
+  auto third = take(breaker, now);
+  auto fourth = take(breaker, now);
+  CHECK(breaker.admit(now).refusal.code == errc::probe_quota);
+  breaker.report(std::move(first), verdict::ok, now);
+  breaker.report(std::move(second), verdict::ok, now);
+  REQUIRE(breaker.reconfigure(probes(1), now));
+  CHECK(breaker.state() == state::half_open);
+  // Two succeeded, one is asked for: the next caller finds it closed, whatever becomes of the others.
+  auto next = breaker.admit(now);
+  REQUIRE(next);
+  CHECK(next.transition.to == state::closed);
+  CHECK(next.transition.cause == breaker_cause::probes_passed);
+  CHECK_FALSE(next.ticket.is_probe());
+  CHECK_FALSE(breaker.report(std::move(next.ticket), verdict::ok, now).dropped_stale);
+  CHECK(breaker.report(std::move(third), verdict::transient, now).dropped_stale);
+  CHECK(breaker.snapshot(now).closes == 1);
+  CHECK(breaker.state() == state::closed);
+}
+
+TEST_CASE("I8: a window of another length begins anew and says so, and no success is lost to it", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.window = 10min, o.min_calls = 1, o.failure_permille = 900; }));
+  for (int i = 0; i < 1000; ++i) call(breaker, verdict::ok, start);
+  call(breaker, verdict::transient, start);
+  for (const duration window : {duration(20min), duration(100ms), duration(1h), duration(10s)}) {
+    for (int i = 0; i < 50; ++i) call(breaker, verdict::ok, start);
+    circuit_breaker_options o = with([](auto& rules) { rules.min_calls = 1; });
+    o.window = window;
+    const auto done = breaker.reconfigure(o, start);
+    REQUIRE(done);
+    CHECK_FALSE(done.window_kept);
+    CHECK(done.last_kept);
+    CHECK(breaker.state() == state::closed);
+    CHECK(breaker.snapshot(start).window_ok == 0);
+    CHECK(breaker.snapshot(start).window_failed == 0);
+    // This thread counted on its hot path a moment ago, and does so again.
+    for (int i = 0; i < 100; ++i) call(breaker, verdict::ok, start);
+    CHECK(breaker.snapshot(start).window_ok == 100);
+    CHECK_FALSE(call(breaker, verdict::transient, start).transition);
+    CHECK(breaker.snapshot(start + window).window_ok == 100);
+    CHECK(breaker.snapshot(start + window + window / 15 + 1ms).window_ok == 0);
+  }
+}
+
+TEST_CASE("I8: another number of last calls begins anew and says so", "[circuit_breaker]") {
+  circuit_breaker breaker(last_ten());
+  for (int i = 0; i < 3; ++i) call(breaker, verdict::transient, start);
+  // The same number: the counts stay, and the new share judges them.
+  const auto kept =
+      breaker.reconfigure(last_ten([](auto& o) { o.last_failure_permille = 1000, o.window = 1s; }), start);
+  CHECK(kept.last_kept);
+  CHECK_FALSE(kept.window_kept);
+  CHECK(breaker.snapshot(start).last_failed == 3);
+  // Any number of changes without a call between them.
+  for (std::uint16_t calls = 11; calls < 60; ++calls) {
+    circuit_breaker_options o = last_ten();
+    o.last_calls = calls;
+    const auto done = breaker.reconfigure(o, start);
+    REQUIRE(done);
+    CHECK_FALSE(done.last_kept);
+    CHECK(done.window_kept == (calls != 11));
+    CHECK(breaker.snapshot(start).last_calls == 0);
+  }
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(call(breaker, verdict::transient, start).transition);
+  CHECK(call(breaker, verdict::transient, start).transition.cause == breaker_cause::failure_rate);
+}
+
+TEST_CASE("I8: the rule of the last calls comes and goes", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.min_calls = 1000; }));
+  for (int i = 0; i < 100; ++i) call(breaker, verdict::ok, start);
+  REQUIRE(breaker.reconfigure(last_ten(), start));
+  for (int i = 0; i < 2; ++i) call(breaker, verdict::ok, start);
+  CHECK(breaker.snapshot(start).last_calls == 2);
+  CHECK(breaker.snapshot(start).window_ok == 102);
+  REQUIRE(breaker.reconfigure(with([](auto& o) { o.min_calls = 1000; }), start));
+  for (int i = 0; i < 20; ++i) CHECK_FALSE(call(breaker, verdict::transient, start).transition);
+  CHECK(breaker.snapshot(start).last_calls == 0);
+  REQUIRE(breaker.reconfigure(last_ten(), start));
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(call(breaker, verdict::transient, start).transition);
+  CHECK(call(breaker, verdict::transient, start).transition);
+}
+
+TEST_CASE("I8: calls that were slow by other options are still in the window", "[circuit_breaker]") {
+  circuit_breaker breaker(with([](auto& o) { o.slow_call = 1s, o.min_calls = 100; }));
+  for (int i = 0; i < 5; ++i) call(breaker, i == 0 ? verdict::transient : verdict::ok, start, 1s);
+  REQUIRE(breaker.reconfigure(with([](auto& o) { o.min_calls = 100; }), start));
+  for (int i = 0; i < 5; ++i) call(breaker, verdict::ok, start, 1s);
+  const auto seen = breaker.snapshot(start);
+  CHECK(seen.window_ok == 9);
+  CHECK(seen.window_failed == 1);
+  CHECK(seen.window_slow == 5);
+}
+
+TEST_CASE("I8: options that are wrong are named and change nothing", "[circuit_breaker]") {
+  circuit_breaker breaker(plain_rules);
+  for (int i = 0; i < 3; ++i) call(breaker, verdict::transient, start);
+  circuit_breaker_options wrong = plain_rules;
+  wrong.probes = 32;
+  wrong.min_calls = 1;
+  wrong.window = 1s;
+  const auto refused = breaker.reconfigure(wrong, start);
+  CHECK_FALSE(refused);
+  CHECK(refused.refused.field == "probes");
+  CHECK(refused.refused.value == 32);
+  CHECK(refused.refused.limit == 31);
+  CHECK_FALSE(refused.busy);
+  CHECK(breaker.options().probes == plain_rules.probes);
+  CHECK(breaker.options().min_calls == plain_rules.min_calls);
+  CHECK(breaker.snapshot(start).window_failed == 3);
+  CHECK(call(breaker, verdict::transient, start).transition);
+}
+
+TEST_CASE("I8: options come back as they were given", "[circuit_breaker]") {
+  circuit_breaker breaker(plain_rules);
+  const circuit_breaker_options given{.consecutive_failures = 511,
+                                      .failure_permille = 1,
+                                      .slow_call = 1h,
+                                      .slow_permille = 1000,
+                                      .min_calls = 1'000'000'000,
+                                      .window = 1h,
+                                      .last_calls = 1024,
+                                      .last_failure_permille = 1000,
+                                      .last_slow_permille = 999,
+                                      .last_min_calls = 1023,
+                                      .probes = 31,
+                                      .probe_lease = 59min,
+                                      .on_lease_over = lease_expiry::reopen,
+                                      .open_base = 3ms,
+                                      .open_max = 24h,
+                                      .jitter_permille = 1000,
+                                      .healthy_decay = 23h,
+                                      .throttled_is_failure = true,
+                                      .seed = ~std::uint64_t{0}};
+  REQUIRE(breaker.reconfigure(given, start));
+  const auto o = breaker.options();
+  CHECK(o.consecutive_failures == 511);
+  CHECK(o.failure_permille == 1);
+  CHECK(o.slow_call == 1h);
+  CHECK(o.slow_permille == 1000);
+  CHECK(o.min_calls == 1'000'000'000);
+  CHECK(o.window == 1h);
+  CHECK(o.last_calls == 1024);
+  CHECK(o.last_failure_permille == 1000);
+  CHECK(o.last_slow_permille == 999);
+  CHECK(o.last_min_calls == 1023);
+  CHECK(o.probes == 31);
+  CHECK(o.probe_lease == 59min);
+  CHECK(o.on_lease_over == lease_expiry::reopen);
+  CHECK(o.open_base == 3ms);
+  CHECK(o.open_max == 24h);
+  CHECK(o.jitter_permille == 1000);
+  CHECK(o.healthy_decay == 23h);
+  CHECK(o.throttled_is_failure);
+  CHECK(o.seed == ~std::uint64_t{0});
+}
+
+TEST_CASE("I8: between threads a circuit opens by the one options or by the others, never by some of each",
+          "[circuit_breaker]") {
+  // By the one five failures in a row open it, for 10 s; by the other six, for 1,000 s.
+  const auto one =
+      with([](auto& o) { o.failure_permille = 0, o.consecutive_failures = 5, o.open_base = o.open_max = 10s; });
+  const auto other = with([](auto& o) {
+    o.failure_permille = 0, o.consecutive_failures = 6, o.open_base = o.open_max = 1000s, o.window = 1s;
+    o.last_calls = 10, o.last_failure_permille = 1000, o.last_min_calls = 6;
+  });
+  circuit_breaker breaker(one);
+  atomic<int> running{2};
+  std::uint64_t changes = 0;
+  std::array<std::uint64_t, 2> opened{};
+  std::array<std::uint64_t, 2> torn{};
+  std::vector<std::thread> all;
+  for (std::size_t t = 0; t < 2; ++t) {
+    all.emplace_back([&, t] {
+      for (int round = 0; round < 20'000; ++round) {
+        auto a = breaker.admit(start);
+        if (!a) {
+          breaker.isolate(start);
+          breaker.release(start);
+          continue;
+        }
+        const auto r = breaker.report(std::move(a.ticket), verdict::transient, start);
+        if (!r.transition) continue;
+        ++opened.at(t);
+        const auto seen = breaker.snapshot(start);
+        if (seen.generation != r.transition.generation) continue;
+        const bool by_one = seen.open_remaining <= 10s + tick;
+        const bool by_other = seen.open_remaining >= 1000s && seen.open_remaining <= 1000s + tick;
+        torn.at(t) += by_one || by_other ? 0U : 1U;
+      }
+      running.fetch_sub(1, mo::relaxed);  // counter:
+    });
+  }
+  while (running.load(mo::relaxed) != 0) {  // counter:
+    const auto done = breaker.reconfigure(changes % 2 == 0 ? other : one, start);
+    if (!done || done.window_kept || done.last_kept) break;
+    ++changes;
+  }
+  for (auto& t : all) t.join();
+  CHECK(running.load(mo::relaxed) == 0);  // counter: joined
+  CHECK(changes > 10);
+  CHECK(opened[0] + opened[1] > 100);
+  CHECK(torn[0] + torn[1] == 0);
+}
+
 // ---- against a reference written from the contract, one thread, plain containers, no packed word
 
 TEST_CASE("I5, I7: random histories equal the reference step by step, and their transitions form a chain",
@@ -1770,6 +2088,8 @@ TEST_CASE("I5, I7: random histories equal the reference step by step, and their 
   CHECK(transitions > 4000);
   CHECK(seen.stale > 500);
   CHECK(seen.refused > 10'000);
+  CHECK(seen.kept > 500);
+  CHECK(seen.anew > 200);
   for (const auto& wanted : {std::pair{breaker_cause::consecutive_failures, state::open},
                              {breaker_cause::failure_rate, state::open},
                              {breaker_cause::slow_rate, state::open},

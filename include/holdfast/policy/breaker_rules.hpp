@@ -61,14 +61,26 @@ class breaker_rules {
     duration retry_after{0};
   };
 
-  constexpr explicit breaker_rules(const circuit_breaker_options& o) noexcept
+  // How many ticks ahead the times of a word may lie, and how many a half-open one's may move.
+  struct longest {
+    std::uint32_t open = 0;
+    std::uint32_t lease = 0;
+    std::uint32_t decay = 0;
+    std::uint32_t moves = 0;
+  };
+
+  constexpr explicit breaker_rules(const circuit_breaker_options& o) noexcept : breaker_rules(o, longest{}) {}
+  // Where words may have been made by other options, whose spans are `before`: what they wrote is understood.
+  constexpr breaker_rules(const circuit_breaker_options& o, const longest& before) noexcept
       : options_(o),
-        open_longest_(breaker_tick::span(o.open_max + jitter_of(o, o.open_max))),
-        lease_longest_(breaker_tick::span(o.probe_lease)),
-        decay_longest_(breaker_tick::span(o.healthy_decay)) {}
+        spans_{.open = std::max(before.open, breaker_tick::span(o.open_max + jitter_of(o, o.open_max))),
+               .lease = std::max(before.lease, breaker_tick::span(o.probe_lease)),
+               .decay = std::max(before.decay, breaker_tick::span(o.healthy_decay)),
+               .moves = std::max(before.moves, (o.probes + 1U) * breaker_tick::span(o.probe_lease))} {}
 
   [[nodiscard]] constexpr const circuit_breaker_options& options() const noexcept { return options_; }
-  [[nodiscard]] constexpr std::uint32_t open_longest() const noexcept { return open_longest_; }
+  [[nodiscard]] constexpr const longest& spans() const noexcept { return spans_; }
+  [[nodiscard]] constexpr std::uint32_t open_longest() const noexcept { return spans_.open; }
   [[nodiscard]] constexpr bool counts_slow() const noexcept { return options_.slow_call > duration::zero(); }
   [[nodiscard]] constexpr bool is_slow(duration took) const noexcept {
     return counts_slow() && took >= options_.slow_call;
@@ -105,7 +117,7 @@ class breaker_rules {
     if (seen.state() != now.state()) return false;
     if (seen.generation() != now.generation()) return false;
     const std::uint32_t moved = breaker_tick::distance(seen.tick(), now.tick());
-    return now.state() == breaker_state::half_open ? moved <= (options_.probes + 1U) * lease_longest_ : moved == 0;
+    return now.state() == breaker_state::half_open ? moved <= spans_.moves : moved == 0;
   }
 
   // A call asks to be let through.
@@ -113,10 +125,12 @@ class breaker_rules {
     const std::uint32_t tick = breaker_tick::of(now);
     switch (word.state()) {
       case breaker_state::open:
-        if (breaker_tick::ahead(word.tick(), tick, open_longest_))
+        if (breaker_tick::ahead(word.tick(), tick, spans_.open))
           return {word, breaker_cause::none, errc::breaker_open, breaker_tick::until(word.tick(), now)};
         return {half_open(word, now), breaker_cause::open_time_over};
       case breaker_state::half_open: {
+        // As many as there are to be, since fewer are asked for than were when the last one succeeded.
+        if (word.succeeded() >= options_.probes) return {closed(word, now), breaker_cause::probes_passed};
         const bool under_lease = leased(word, now);
         if (word.issued() > word.succeeded() && !under_lease) {
           if (options_.on_lease_over == lease_expiry::renew) return {half_open(word, now), breaker_cause::lease_over};
@@ -165,8 +179,7 @@ class breaker_rules {
         case breaker_effect::neutral: return {returned(word)};
         case breaker_effect::success: break;
       }
-      if (word.succeeded() + 1 >= options_.probes)
-        return {word.next(breaker_state::closed, word.level(), breaker_tick::of(now)), breaker_cause::probes_passed};
+      if (word.succeeded() + 1 >= options_.probes) return {closed(word, now), breaker_cause::probes_passed};
       return {word.with_succeeded(word.succeeded() + 1)};
     }
     if (word.state() == breaker_state::closed && effect != breaker_effect::neutral) {
@@ -196,12 +209,12 @@ class breaker_rules {
 
   // Is the level that the closed `word` carries due to fall, `due` being when?
   [[nodiscard]] constexpr bool decay_due(std::uint32_t due, time_point now) const noexcept {
-    return !breaker_tick::ahead(due, breaker_tick::of(now), decay_longest_);
+    return !breaker_tick::ahead(due, breaker_tick::of(now), spans_.decay);
   }
 
   // Half-open: may the probes that are out still report?
   [[nodiscard]] constexpr bool leased(breaker_word word, time_point now) const noexcept {
-    return breaker_tick::ahead(word.tick(), breaker_tick::of(now), lease_longest_);
+    return breaker_tick::ahead(word.tick(), breaker_tick::of(now), spans_.lease);
   }
 
   // Integers only: no rounding decides whether a circuit opens.
@@ -212,16 +225,6 @@ class breaker_rules {
   [[nodiscard]] constexpr bool slow_exceeded(std::uint64_t slow, std::uint64_t total) const noexcept {
     return options_.slow_permille != 0 && total >= options_.min_calls && slow * 1000 >= options_.slow_permille * total;
   }
-  // The same of the last calls.
-  [[nodiscard]] constexpr bool counts_last() const noexcept { return options_.last_calls != 0; }
-  [[nodiscard]] constexpr bool last_rate_exceeded(std::uint32_t failed, std::uint32_t total) const noexcept {
-    return options_.last_failure_permille != 0 && total >= options_.last_min_calls &&
-           failed * 1000 >= options_.last_failure_permille * total;
-  }
-  [[nodiscard]] constexpr bool last_slow_exceeded(std::uint32_t slow, std::uint32_t total) const noexcept {
-    return options_.last_slow_permille != 0 && total >= options_.last_min_calls &&
-           slow * 1000 >= options_.last_slow_permille * total;
-  }
   // Is there a rule of shares in the window of time that counts any of these? While the window holds such a call the word is dirty.
   [[nodiscard]] constexpr bool weighs(std::uint64_t failed, std::uint64_t slow) const noexcept {
     return (options_.failure_permille != 0 && failed != 0) || (options_.slow_permille != 0 && slow != 0);
@@ -231,6 +234,9 @@ class breaker_rules {
   static constexpr duration jitter_of(const circuit_breaker_options& o, duration d) noexcept {
     return d * o.jitter_permille / 1000;
   }
+  [[nodiscard]] static constexpr breaker_word closed(breaker_word word, time_point now) noexcept {
+    return word.next(breaker_state::closed, word.level(), breaker_tick::of(now));
+  }
   // Half-open with the caller as its first probe.
   [[nodiscard]] constexpr breaker_word half_open(breaker_word word, time_point now) const noexcept {
     return word.next(breaker_state::half_open, word.level(), breaker_tick::after(now, options_.probe_lease))
@@ -238,9 +244,7 @@ class breaker_rules {
   }
 
   circuit_breaker_options options_;
-  std::uint32_t open_longest_;
-  std::uint32_t lease_longest_;
-  std::uint32_t decay_longest_;
+  longest spans_;
 };
 
 }  // namespace holdfast

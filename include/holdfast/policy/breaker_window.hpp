@@ -8,6 +8,7 @@
 //                     anyone              lock-free   the same, or one CAS         never       -
 //   counts            anyone              wait-free   32 loads a thread, with slow never       -
 //                                                     calls 80
+//   changed           one thread          wait-free   two stores a thread          never       -
 //
 // In short: any thread; a slot, its owner | lock-free (wait-free with a slot) | never | `false`: count it the shared
 // way
@@ -20,6 +21,9 @@
 // A result counts for at least the window and at most a fifteenth of it longer. A bucket holds 2^28 - 1 results of one
 // thread and stays there. `now` may differ between threads: a result with an older `now` than its bucket's counts in the
 // bucket as it is, so a clock that steps back makes the window longer but never blind.
+//
+// Where buckets begin and end is a window_shape, which is handed to each count and may be another one from some moment on: its
+// epochs then go on from far behind those that were, so that nothing that was counted by the old one is in the window.
 //
 // What a sum is worth while threads count: every failure it contains comes with every success that happened before that
 // failure, so the rate it yields is never above one that some order of the reports would yield; and every slow call with
@@ -51,9 +55,36 @@
 
 namespace holdfast {
 
-class breaker_window {
+// Where a window's buckets begin and end.
+class window_shape {
  public:
   static constexpr std::uint32_t buckets = 16;
+
+  constexpr explicit window_shape(duration window) noexcept : window_shape(window, 0, 0) {}
+  constexpr window_shape(duration window, std::uint32_t offset, std::uint32_t serial) noexcept
+      : epochs_(window, buckets - 1), offset_(offset), serial_(serial) {}
+  // The one that follows `before` at `now`. If the window is not kept, its epochs go on so far behind those that were, that
+  // what was counted there is too old, and so near, that who still counts there is one with an older `now`.
+  constexpr window_shape(duration window, const window_shape& before, bool kept, time_point now) noexcept
+      : window_shape(window, 0, before.serial_ + 1) {
+    offset_ = kept ? before.offset_ : before.epoch(now) + gap - epochs_.of(now);
+  }
+
+  [[nodiscard]] constexpr std::uint32_t epoch(time_point now) const noexcept { return epochs_.of(now) + offset_; }
+  [[nodiscard]] constexpr std::uint64_t left(time_point now) const noexcept { return epochs_.left(now); }
+  [[nodiscard]] constexpr std::uint32_t offset() const noexcept { return offset_; }
+  [[nodiscard]] constexpr std::uint32_t serial() const noexcept { return serial_; }  // how many there were before
+
+ private:
+  static constexpr std::uint32_t gap = 1024;
+  epochs epochs_;
+  std::uint32_t offset_;
+  std::uint32_t serial_;
+};
+
+class breaker_window {
+ public:
+  static constexpr std::uint32_t buckets = window_shape::buckets;
   static constexpr std::uint32_t slots = 32;
 
   struct sums {
@@ -67,28 +98,26 @@ class breaker_window {
     friend constexpr bool operator==(const sums&, const sums&) noexcept = default;
   };
 
-  constexpr explicit breaker_window(duration window) noexcept : epochs_(window, buckets - 1) {}
-
-  [[nodiscard]] std::uint32_t epoch(time_point now) const noexcept { return epochs_.of(now); }
-
   // The hot path of the thread whose number is `mine`: counts where the last count_ok did, if that was for the same word
   // and for a stretch of time that `now` is in. False, and nothing counted: it was not.
   [[nodiscard, gnu::always_inline]] bool try_count_ok(std::uint32_t mine, breaker_word word, time_point now) noexcept {
     slot& own = slots_[mine];
-    return count_again(own, own.length.get(), word, now);
+    return count_again(own, own.length.load(mo::relaxed), word, now);  // own: but for changed()
   }
   // The same where someone else counts successes, too: see count_ok.
   [[nodiscard]] bool try_count_ok_too(std::uint32_t mine, breaker_word word, time_point now) noexcept {
     slot& own = slots_[mine];
-    return count_again(own, own.length_too.get(), word, now);
+    return count_again(own, own.length_too.load(mo::relaxed), word, now);  // own: but for changed()
   }
 
   // Counts for the generation of `word`. True: the first of its kind of its thread in this bucket. If `word` is one for which
   // counting is all there is to do, the next successes take the hot path: try_count_ok if the window is `alone` in that, else
   // try_count_ok_too.
-  bool count_ok(breaker_word word, time_point now, bool alone = true) noexcept;
-  bool count_failed(breaker_word word, time_point now) noexcept;
-  bool count_slow(breaker_word word, bool failed, time_point now) noexcept;
+  bool count_ok(const window_shape& shape, breaker_word word, time_point now, bool alone = true) noexcept;
+  bool count_failed(const window_shape& shape, breaker_word word, time_point now) noexcept;
+  bool count_slow(const window_shape& shape, breaker_word word, bool failed, time_point now) noexcept;
+  // There is a shape of that number now: nobody takes the hot path by an older one any more.
+  void changed(std::uint32_t serial) noexcept;
 
   // Results of this generation in the window that ends at `epoch`.
   [[nodiscard]] sums counts(std::uint32_t epoch, std::uint16_t generation, bool with_slow = false) const noexcept;
@@ -141,9 +170,10 @@ class breaker_window {
     // Of the owner alone: where a success may be counted without asking more. A length of zero: nowhere.
     plain<std::uint64_t> word;
     plain<std::uint64_t> begin;
-    plain<std::uint64_t> length;
-    plain<std::uint64_t> length_too;
     plain<std::uint32_t> index;
+    // Of the owner, and taken away by changed().
+    atomic<std::uint64_t> length;
+    atomic<std::uint64_t> length_too;
     // Written by the thread that owns the slot; in the last slot of all, by every other thread.
     atomic<std::uint64_t> refused;
     alignas(2 * cache_line_size) ring ok;
@@ -169,8 +199,8 @@ class breaker_window {
   void count_refused_slowly() noexcept;
   [[nodiscard]] static std::uint32_t used() noexcept;
 
-  epochs epochs_;
   std::array<slot, slots + 1> slots_;
+  atomic<std::uint32_t> serial_{0};  // of the newest shape; read when a thread begins a bucket
 };
 
 }  // namespace holdfast

@@ -12,9 +12,12 @@
 //   ~permit       anyone   lock-free   closed: nothing; probe: one CAS        never       -
 //   isolate, force_close, metrics_only, release
 //                 anyone   lock-free   one CAS                                never       an empty transition
+//   reconfigure   anyone   lock-free   two copies of the options, a store     never       why, or that another thread is
+//                                      to each thread's place                             at it: nothing has changed
 //   state         anyone   wait-free   one load                               never       -
-//   explain       anyone   wait-free   one load, a little arithmetic          never       -
-//   snapshot      anyone   wait-free   a scan of the window                   never       -
+//   options       anyone   lock-free   a copy of the options                  never       -
+//   explain       anyone   lock-free   one load, a little arithmetic          never       -
+//   snapshot      anyone   lock-free   a scan of the window                   never       -
 //
 // In short: any thread | lock-free | never | why, and when to come again
 //
@@ -25,7 +28,8 @@
 // only; metrics-only counts and never refuses.
 //
 // What is promised, each with a test of that label:
-//   I1 At most `probes` calls of one half-open generation are out or have succeeded at any time.
+//   I1 At most `probes` calls of one half-open generation are out or have succeeded at any time: the largest `probes` that
+//      there was in that generation.
 //   I2 A result of an earlier generation changes nothing, and its caller is told (dropped_stale).
 //   I3 From every state that is not forced, calls that keep coming get through within the open time plus a lease,
 //      whatever becomes of the probes: a permit that is destroyed unreported gives its place back, one that is never
@@ -39,7 +43,8 @@
 //      (Threads beyond breaker_window::slots share one place. With last_calls each success writes a word that all share, too:
 //      which calls are the last ones is something that threads can only say together.)
 //   I7 The same calls at the same times with the same seed have the same results.
-//   I8 Reading the breaker changes nothing.
+//   I8 Reading the breaker changes nothing. Other options change no state and no permit that is out, and no step of a call
+//      goes by some of the old ones and some of the new ones.
 // Exactness: failures in a row are counted exactly, in one atomic word. A share never trips on counts that no order of the
 // reports would give; with T threads reporting at once it may trip up to T results later than one thread would, because
 // results that are being counted may not see each other. Among the last calls all results have one order, and the one that
@@ -64,26 +69,32 @@
 // breaker_table (ipc/shared_segment.hpp).
 //
 // Method: the state is one 64-bit word and every transition one compare-and-swap of it, so no half-done transition can be
-// seen or left behind by a thread that dies. Orders: the word publishes nothing but itself, so relaxed will do: what
-// belongs to a state (its counts, its decay time) carries that state's generation instead of being ordered by it.
+// seen or left behind by a thread that dies. Orders: what belongs to a state (its counts, its decay time) carries that
+// state's generation instead of being ordered by it, so on the hot path relaxed will do. Who takes a step learns from the word
+// which options it was made by, at least: a step is never judged by older ones. The options are one value in a seq_latch
+// (policy/breaker_plan.hpp), which those of a breaker that never got others do not even read.
 // Sources: Nygard, "Release It!", 2007, for the pattern; the breakers of Polly, resilience4j, gobreaker, Finagle and
 // brpc for what their users were hurt by; Envoy for levels that fall on evidence only.
 //
-// Proof: model/circuit_breaker_model.cpp and model/breaker_window_model.cpp, unit/circuit_breaker_test.cpp,
-// stress/circuit_breaker_stress.cpp, bench/circuit_breaker_bench.cpp.
+// Proof: model/circuit_breaker_model.cpp, model/breaker_window_model.cpp, model/breaker_plan_model.cpp,
+// unit/circuit_breaker_test.cpp, stress/circuit_breaker_stress.cpp, bench/circuit_breaker_bench.cpp.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
 #include "holdfast/core/assert.hpp"
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/error.hpp"
+#include "holdfast/core/option_error.hpp"
+#include "holdfast/core/seq_latch.hpp"
 #include "holdfast/core/thread_slot.hpp"
 #include "holdfast/core/verdict.hpp"
 #include "holdfast/policy/breaker_answer.hpp"
 #include "holdfast/policy/breaker_options.hpp"
+#include "holdfast/policy/breaker_plan.hpp"
 #include "holdfast/policy/breaker_rules.hpp"
 #include "holdfast/policy/breaker_window.hpp"
 #include "holdfast/policy/breaker_word.hpp"
@@ -166,6 +177,16 @@ class circuit_breaker {
     breaker_transition transition{};
   };
 
+  // What became of a change of options. False: nothing has changed.
+  struct [[nodiscard]] reconfigure_result {
+    option_error refused{};    // the options are invalid, and this is why
+    bool busy = false;         // another thread was at it, or one died at it
+    bool window_kept = false;  // the window of time is as long as it was: its counts go on. Else they begin anew.
+    bool last_kept = false;    // there are as many last calls as there were: the same
+
+    constexpr explicit operator bool() const noexcept { return !refused && !busy; }
+  };
+
   // Asserts that the options are valid.
   explicit circuit_breaker(const circuit_breaker_options& options = {}) noexcept;
   circuit_breaker(const circuit_breaker&) = delete;
@@ -177,7 +198,8 @@ class circuit_breaker {
     const breaker_word word(word_.load(mo::relaxed));  // hint: the word publishes nothing but itself
     if (word.is_closed()) [[likely]]
       return {.ticket = permit(this, word)};
-    if (word.state() == breaker_state::open && breaker_tick::ahead(word.tick(), breaker_tick::of(now), open_longest_)) {
+    if (word.state() == breaker_state::open &&
+        breaker_tick::ahead(word.tick(), breaker_tick::of(now), open_longest())) {
       window_.count_refused();
       return {.refusal = {errc::breaker_open, breaker_tick::until(word.tick(), now), word}};
     }
@@ -193,7 +215,7 @@ class circuit_breaker {
     return settle(std::move(ticket), v, now, duration::zero(), true);
   }
   [[gnu::always_inline]] report_result report(permit&& ticket, verdict v, time_point now, duration took) noexcept {
-    return settle(std::move(ticket), v, now, took, took < slow_from_);
+    return settle(std::move(ticket), v, now, took, took < slow_from());
   }
 
   // By hand. Each is a transition of its own generation; what is out when it happens comes back stale. Asked for the
@@ -203,6 +225,13 @@ class circuit_breaker {
   breaker_transition metrics_only(time_point now) noexcept;  // -> metrics_only: let all through and count
   // Ends what the three above began: to closed, or to half_open to be probed first. In other states does nothing.
   breaker_transition release(time_point now, breaker_state to = breaker_state::closed) noexcept;
+
+  // Other options from now on, in any state and while calls go on; `now` as for a call. The state stays: generation, level,
+  // open time, failures in a row and probes that are out; permits are reported as if nothing had happened. An open circuit
+  // stays so until the time that it has told its callers, and the next opening is by the new options. Counts go on where the
+  // window has the shape that it had, by the old slow_call as far as they are old, and are judged by the new shares when the
+  // next call is counted (if a call by the old options comes in between, when the next one fails).
+  reconfigure_result reconfigure(const circuit_breaker_options& options, time_point now) noexcept;
 
   [[nodiscard]] breaker_state state() const noexcept {
     return breaker_word(word_.load(mo::relaxed)).state();  // hint: old as soon as it is known
@@ -214,7 +243,10 @@ class circuit_breaker {
   // A refusal with error::age and error::cause: for how long the circuit had been open, isolated or half-open when it refused, and
   // a breaker_cause. Where another transition comes in between, the cause is none, and so is the age of a half-open circuit.
   [[nodiscard]] error explain(const breaker_refusal& refusal, time_point now) const noexcept;
-  [[nodiscard]] const circuit_breaker_options& options() const noexcept { return rules_.options(); }
+  [[nodiscard]] circuit_breaker_options options() const noexcept {
+    std::optional<breaker_plan> room;
+    return current(room).rules.options();
+  }
 
  private:
   friend struct breaker_start;  // tests/model: begins at a word that no run would reach
@@ -243,22 +275,43 @@ class circuit_breaker {
     return report_slowly(seen, v, now, took);
   }
   [[gnu::noinline]] report_result report_slowly(breaker_word seen, verdict v, time_point now, duration took) noexcept;
-  bool count(breaker_word word, breaker_effect effect, bool slow, time_point now) noexcept;
-  breaker_cause count_last(breaker_word seen, bool failed, bool slow) noexcept;
+  // The word that a step begins from.
+  [[nodiscard]] breaker_word load() const noexcept {
+    // [R1] acquire, pairs with [R2]: the plan that the state was made by, or a later one
+    return breaker_word(word_.load(mo::acquire));
+  }
+  // The plan, in `room` where it has to be read. Asked after load(), it is no older than the word's.
+  [[nodiscard]] const breaker_plan& current(std::optional<breaker_plan>& room) const noexcept {
+    if (plans_.writes() == 0) [[likely]]
+      return first_;
+    return room.emplace(plans_.read().plan());
+  }
+  [[nodiscard]] std::uint32_t open_longest() const noexcept {
+    return open_longest_.load(mo::relaxed);  // hint: too short a one costs a look at the plan
+  }
+  [[nodiscard]] duration slow_from() const noexcept {
+    return duration(
+        slow_from_.load(mo::relaxed));  // hint: alone decides whether a call is slow, by one plan or the next
+  }
+  bool count(const breaker_plan& plan, breaker_word word, breaker_effect effect, bool slow, time_point now) noexcept;
+  breaker_cause count_last(last_calls_rule rule, breaker_word seen, bool failed, bool slow) noexcept;
   report_result told(report_result result) noexcept;
   report_result report_by_word(breaker_word seen, breaker_effect effect, bool slow, time_point now) noexcept;
-  report_result report_closed(breaker_word seen, breaker_effect effect, bool slow, time_point now) noexcept;
+  report_result report_closed(const breaker_plan& plan, breaker_word before, breaker_word seen, breaker_effect effect,
+                              bool slow, time_point now) noexcept;
   // Within one bucket of time the number of calls in the window only grows: once enough, enough till the bucket ends.
-  static constexpr std::uint64_t quorum_key(breaker_word seen, std::uint32_t epoch) noexcept {
-    return std::uint64_t{1} << 63U | std::uint64_t{seen.generation()} << 32U | epoch;
+  static constexpr std::uint64_t quorum_key(const breaker_plan& plan, breaker_word seen, std::uint32_t epoch) noexcept {
+    return std::uint64_t{1} << 63U | std::uint64_t{plan.window.serial() & 0x7FFFU} << 48U |
+           std::uint64_t{seen.generation()} << 32U | epoch;
   }
-  [[nodiscard]] bool quorum_known(breaker_word seen, std::uint32_t epoch) const noexcept {
-    return quorum_.load(mo::relaxed) == quorum_key(seen, epoch);  // hint: not known costs a look at the window
+  [[nodiscard]] bool quorum_known(const breaker_plan& plan, breaker_word seen, std::uint32_t epoch) const noexcept {
+    return quorum_.load(mo::relaxed) == quorum_key(plan, seen, epoch);  // hint: not known costs a look at the window
   }
   breaker_transition open(breaker_word seen, breaker_cause cause, time_point now) noexcept;
-  breaker_transition judge_shares(breaker_word seen, std::uint32_t epoch, time_point now) noexcept;
+  breaker_transition judge_shares(const breaker_plan& plan, breaker_word seen, std::uint32_t epoch,
+                                  time_point now) noexcept;
   void mark_dirty(breaker_word seen) noexcept;
-  void decay_level(breaker_word seen, time_point now) noexcept;
+  void decay_level(const breaker_plan& plan, breaker_word seen, time_point now) noexcept;
   void abandon(breaker_word seen) noexcept {
     if (seen.state() == breaker_state::half_open) return_place(seen);
   }
@@ -269,9 +322,13 @@ class circuit_breaker {
 
   // Read by every call, written by transitions and, while something is wrong, by failures.
   alignas(2 * cache_line_size) atomic<std::uint64_t> word_{0};
-  std::uint32_t open_longest_;  // rules_.open_longest(), on the line that is here anyway
-  duration slow_from_;          // rules_.slow_from(), the same
-  breaker_rules rules_;
+  // Of the plan, on the line that is here anyway. Written by reconfigure.
+  atomic<std::uint32_t> open_longest_;      // the longest that there ever was
+  atomic<std::uint32_t> reconfiguring_{0};  // by whom it is taken
+  atomic<duration::rep> slow_from_;
+  atomic<std::uint64_t> last_rule_;
+  breaker_plan first_;                    // as constructed
+  seq_latch<packed_breaker_plan> plans_;  // since then; written by who has taken reconfiguring_
   // Written seldom.
   // {generation, tick} when the level may next fall; at first of no generation
   alignas(2 * cache_line_size) atomic<std::uint64_t> decay_{~std::uint64_t{0}};

@@ -5,6 +5,7 @@
 //   count       anyone   lock-free   one compare-and-swap of a word that all      never       no calls: not counted, the
 //                                    share; one more if the result is another                 results of another era are
 //                                    than that of 1,024 calls before                          counted by now
+//   begin       anyone   lock-free   as count                                     never       -
 //   counts      anyone   wait-free   one load                                     never       -
 //
 // In short: any thread | lock-free | never | no calls: a result of an era that is over
@@ -68,7 +69,7 @@ class count_window {
     HOLDFAST_ASSERT(calls >= 1);
     HOLDFAST_ASSERT(calls <= most_calls);
     for (;;) {
-      // [N1] acquire, pairs with [N5]: the ring as far as this word's results, but for the newest, and the state of the
+      // [N1] acquire, pairs with [N5] and [N7]: the ring as far as this word's results, but for the newest, and the state of the
       // breaker that its era is of
       const head now(head_.load(mo::acquire));
       const bool ours = now.is_of(its);
@@ -79,6 +80,19 @@ class count_window {
       // [N5] release, pairs with [N1]: what was put away, here or by another thread, and the state of the breaker
       // counter: a failure is tried again
       if (head_.compare_exchange_strong(seen, next.bits(), mo::release, mo::relaxed)) return next.sums_of(calls);
+    }
+  }
+
+  // A shape begins, in the state that `its` is of, with an empty window, if no result of it is there yet.
+  void begin(era its) noexcept {
+    for (;;) {
+      const head now(head_.load(mo::acquire));  // [N6] acquire, pairs with [N5]: as [N1]
+      if (now.shape() == head(its).shape()) return;
+      if (!put_away(now)) continue;
+      std::uint64_t seen = now.bits();
+      // [N7] release, pairs with [N1]: what was put away, and that there is another shape
+      // counter: a failure is tried again
+      if (head_.compare_exchange_strong(seen, head(its).bits(), mo::release, mo::relaxed)) return;
     }
   }
 
@@ -99,6 +113,7 @@ class count_window {
 
     [[nodiscard]] constexpr std::uint64_t bits() const noexcept { return bits_; }
     [[nodiscard]] constexpr bool is_of(era its) const noexcept { return bits_ >> 46U == key_of(its); }
+    [[nodiscard]] constexpr std::uint32_t shape() const noexcept { return field(46, 0xF); }
     [[nodiscard]] constexpr std::uint32_t results() const noexcept { return field(24, (1U << 22U) - 1); }
     // As in the ring: bit 0 failed, bit 1 slow.
     [[nodiscard]] constexpr std::uint32_t newest() const noexcept { return field(23, 1) | field(22, 1) << 1U; }
