@@ -3,6 +3,9 @@
 // an open-until time point. Both have the same rule (half of at least 20 calls in 10 s), both are handed the same `now`,
 // so no clock is measured: the mutex alone is compared. Breakers that are found in the wild read a clock of their own each
 // time they are asked and told, and their users pay for it; std_mutex_own_clock is the same mutex_breaker used like that.
+// shared_ema is a breaker without a lock, in the shape of brpc's: averages over a long and a short stretch of calls, which all
+// threads share and each call that ends moves by an exchange each (support/shared_ema_breaker.hpp). It has no window, and its
+// caller brings the latency.
 // The floors are what the machine wants for the least that such a call could do.
 //
 // The loops are tight and the lines warm: these are costs of throughput. 32 calls are one iteration of a sample, so that
@@ -13,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <type_traits>
 #include <utility>
 
 #include "holdfast/core/atomic.hpp"
@@ -22,12 +26,14 @@
 #include "support/bench.hpp"
 #include "support/mutex_breaker.hpp"
 #include "support/shared.hpp"
+#include "support/shared_ema_breaker.hpp"
 
 namespace {
 
 namespace bench = holdfast::bench;
 namespace mo = holdfast::mo;
 using bench::mutex_breaker;
+using bench::shared_ema_breaker;
 using holdfast::duration;
 using holdfast::time_point;
 using holdfast::verdict;
@@ -274,6 +280,7 @@ void ask_open(benchmark::State& state) {
   time_point now = start;
   breaker.open(now);
   const bool expected = breaker.admit(now);
+  if (expected != std::is_same_v<Contender, closed_admission>) bench::fail(state, "the circuit is not as it should be");
   std::uint64_t wrong = 0;
   for (auto _ : state) {
     for (int i = 0; i < batch; ++i) {
@@ -310,11 +317,13 @@ void row(const char* test_case, const char* contender, void (*function)(benchmar
   row<compact>("call_closed_1_thread", "holdfast_compact", call_closed<compact>);
   row<mutex_breaker>("call_closed_1_thread", "std_mutex", call_closed<mutex_breaker>);
   row<mutex_breaker_own_clock>("call_closed_1_thread", "std_mutex_own_clock", call_closed<mutex_breaker_own_clock>);
+  row<shared_ema_breaker>("call_closed_1_thread", "shared_ema", call_closed<shared_ema_breaker>);
   row<load_branch_and_own_store>("call_closed_1_thread", "floor_own_line", call_closed<load_branch_and_own_store>);
   row<ours>("call_closed_2_threads", "holdfast", call_closed<ours>, 2);
   row<compact>("call_closed_2_threads", "holdfast_compact", call_closed<compact>, 2);
   row<mutex_breaker>("call_closed_2_threads", "std_mutex", call_closed<mutex_breaker>, 2);
   row<mutex_breaker_own_clock>("call_closed_2_threads", "std_mutex_own_clock", call_closed<mutex_breaker_own_clock>, 2);
+  row<shared_ema_breaker>("call_closed_2_threads", "shared_ema", call_closed<shared_ema_breaker>, 2);
   row<load_branch_and_own_store>("call_closed_2_threads", "floor_own_line", call_closed<load_branch_and_own_store>, 2);
 
   for (const int threads : {1, 2}) {
@@ -334,6 +343,7 @@ void row(const char* test_case, const char* contender, void (*function)(benchmar
   row<ours>("refuse_open", "holdfast", ask_open<ours>);
   row<compact>("refuse_open", "holdfast_compact", ask_open<compact>);
   row<mutex_breaker>("refuse_open", "std_mutex", ask_open<mutex_breaker>);
+  row<shared_ema_breaker>("refuse_open", "shared_ema", ask_open<shared_ema_breaker>);
   row<closed_admission>("refuse_open", "floor_admit_closed", ask_open<closed_admission>);
   return true;
 }();
