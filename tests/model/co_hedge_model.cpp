@@ -12,6 +12,7 @@
 #include "holdfast/exec/frame_arena.hpp"
 #include "holdfast/exec/task.hpp"
 #include "holdfast/queue/intrusive_mpsc_list.hpp"
+#include "holdfast/telemetry/context.hpp"
 
 #include "model/engine/scenario.hpp"
 #include "model/lone_coroutine.hpp"
@@ -76,6 +77,12 @@ struct called {
   std::optional<outcome<int>> result;
   bool ended = false;
   int attempts_ended = 0;
+
+  // A scenario's threads are fibers of one real thread, whose context is left as it was in the middle of an execution.
+  called() {
+    context_detail::current = {};
+    static_cast<void>(context_detail::current_slot());
+  }
 
   template <class Op>
   coroutine call(Op op) {

@@ -21,6 +21,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "holdfast/core/atomic.hpp"
 #include "holdfast/core/siphash.hpp"
 
 namespace holdfast {
@@ -31,8 +32,9 @@ struct shared_layout {
 };
 
 template <class T>
-concept shareable = std::is_standard_layout_v<T> && std::is_trivially_destructible_v<T> && alignof(T) <= 4096 &&
-                    std::is_same_v<std::remove_cv_t<decltype(T::shared)>, shared_layout>;
+concept shareable = std::is_standard_layout_v<T> &&
+                    (std::is_trivially_destructible_v<T> || !atomics_end_by_themselves) &&
+                    alignof(T) <= 4096 && std::is_same_v<std::remove_cv_t<decltype(T::shared)>, shared_layout>;
 
 // A type in a list of what lies behind one another.
 struct shared_object {

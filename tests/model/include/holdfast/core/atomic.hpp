@@ -150,6 +150,8 @@ class atomic {
   T value_;
 };
 
+inline constexpr bool atomics_end_by_themselves = false;
+
 // Its object's memory is not written: whoever reads it goes through an atomic_ref as well.
 template <class T>
 class atomic_ref {
