@@ -3,33 +3,21 @@
 
 #include <algorithm>
 
-#include "holdfast/core/prefetch.hpp"
 #include "holdfast/core/random.hpp"
 
 namespace holdfast {
-namespace {
-
-// 0 <= result < bound, by the upper bits of x.
-std::size_t scaled(std::uint64_t x, std::size_t bound) noexcept {
-  __extension__ using wide = unsigned __int128;
-  return static_cast<std::size_t>(static_cast<wide>(x) * bound >> 64U);
-}
-
-}  // namespace
 
 breaker_table::breaker_table(breaker_table_shared& shared, std::span<compact_breaker> slots,
                              const breaker_table_options& options) noexcept
     : shared_(shared),
       slots_(slots),
-      set_size_(std::min(set_size, slots.size())),
-      sets_(slots.size() / std::max<std::size_t>(set_size_, 1)),
-      ways_(std::min(ways, sets_)),
+      places_(slots.size()),
       rules_(options.breaker),
       cool_down_(options.cool_down),
       secret_(options.secret == siphash_key{} ? siphash_key{shared_random(), shared_random()} : options.secret) {
   HOLDFAST_ASSERT(!validate(options));
   HOLDFAST_ASSERT(!slots.empty());
-  slots_ = slots.first(set_size_ * sets_);
+  slots_ = slots.first(places_.slots());
 }
 
 // ---- slots
@@ -54,31 +42,11 @@ bool breaker_table::swap(const sight& at, breaker_word next) noexcept {
   return at.slot->word_.compare_exchange_strong(seen, next.bits(), mo::relaxed, mo::relaxed);
 }
 
-template <class F>
-bool breaker_table::each_in(breaker_key key, std::size_t way, F&& f) const noexcept {
-  const std::uint64_t hash = way == 0 ? key.hash : splitmix64_mix(key.hash + way);
-  const std::span<compact_breaker> from = slots_.subspan(scaled(hash, sets_) * set_size_, set_size_);
-  // A key is as likely on the last line as on the first: all at once take little longer than one.
-  for (const compact_breaker& slot : from) prefetch_for_read(reinterpret_cast<const std::byte*>(&slot));
-  std::size_t at = scaled(key.hash << 32U, set_size_);
-  for (std::size_t i = 0; i < set_size_; ++i) {
-    if (f(from[at])) return true;
-    if (++at == set_size_) at = 0;
-  }
-  return false;
-}
-template <class F>
-void breaker_table::each_slot(breaker_key key, F&& f) const noexcept {
-  for (std::size_t way = 0; way < ways_; ++way) {
-    if (each_in(key, way, f)) return;
-  }
-}
-
 // The key's breaker if it has one; else its claim if one is pending; else nothing.
 breaker_table::sight breaker_table::find(breaker_key key) const noexcept {
   const std::uint64_t tag = id(key);
   sight found;
-  each_slot(key, [&](compact_breaker& slot) {
+  places_.each(slots_, key, [&](compact_breaker& slot) {
     const sight at = read(slot, tag);
     if (tag_of(at.name) != tag) return false;
     if (at.is_pending()) found = at;
@@ -121,10 +89,10 @@ breaker_table::claim_end breaker_table::claim(breaker_key key, time_point now) n
   std::size_t most = 0;
   bool there = false;
   // The first set with enough of them, or else the one with most, so that all sets fill evenly.
-  for (std::size_t way = 0; way < ways_ && 2 * most < set_size_; ++way) {
+  for (std::size_t way = 0; way < places_.ways() && 2 * most < places_.set_size(); ++way) {
     std::size_t spare = 0;
     sight first;
-    each_in(key, way, [&](compact_breaker& slot) {
+    places_.each_in(slots_, key, way, [&](compact_breaker& slot) {
       const sight at = read(slot);
       if (is_left(at, now)) left = at;
       if (is_spare(at, now) && spare++ == 0) first = at;
@@ -159,7 +127,7 @@ breaker_table::sight breaker_table::settle(breaker_key key, const sight& mine, t
   fence(mo::seq_cst);
   const std::uint64_t tag = id(key);
   bool lost = false;
-  each_slot(key, [&](compact_breaker& slot) {
+  places_.each(slots_, key, [&](compact_breaker& slot) {
     if (&slot == mine.slot) return false;
     for (;;) {
       const sight other = read(slot, tag);

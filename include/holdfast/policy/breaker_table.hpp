@@ -80,6 +80,7 @@
 #include "holdfast/core/siphash.hpp"
 #include "holdfast/policy/breaker_answer.hpp"
 #include "holdfast/policy/compact_breaker.hpp"
+#include "holdfast/policy/key_places.hpp"
 #include "holdfast/time/clock.hpp"
 #include "holdfast/time/cool_down.hpp"
 
@@ -101,10 +102,7 @@ constexpr option_error validate(const breaker_table_options& o) noexcept {
 static_assert(!validate(breaker_table_options{}));
 
 // Where a key's breaker is looked for. From breaker_table::key, or of a number that the caller hashed with a secret.
-struct breaker_key {
-  std::uint64_t hash = 0;
-  friend constexpr bool operator==(breaker_key, breaker_key) noexcept = default;
-};
+using breaker_key = table_key;
 
 struct breaker_table_totals {
   std::size_t slots = 0;
@@ -161,16 +159,16 @@ class shared_breaker_table {
   breaker_table_options options_;  // by the constructor alone
   breaker_table_memory<Slots> memory_{};
 };
-static_assert(shareable<shared_breaker_table<8>>);
+static_assert(std::is_standard_layout_v<shared_breaker_table<8>>);
 
 class breaker_table {
  public:
   using permit = compact_breaker::permit;
   using report_result = compact_breaker::report_result;
 
-  static constexpr std::size_t set_size = 8;
-  static constexpr std::size_t ways = 4;
-  static constexpr std::size_t bound = set_size * ways;
+  static constexpr std::size_t set_size = key_places::most_in_set;
+  static constexpr std::size_t ways = key_places::most_ways;
+  static constexpr std::size_t bound = key_places::bound;
 
   struct [[nodiscard]] admission {
     permit ticket{};
@@ -207,10 +205,7 @@ class breaker_table {
   [[nodiscard]] breaker_key key(std::string_view text) const noexcept { return {siphash13(secret_, text)}; }
   [[nodiscard]] breaker_key key(std::uint64_t number) const noexcept { return {siphash13(secret_, number)}; }
   // By this an entry() of visit() is known again.
-  [[nodiscard]] static constexpr std::uint64_t id(breaker_key key) noexcept {
-    const std::uint64_t tag = key.hash & ((std::uint64_t{1} << 48U) - 1);
-    return tag == 0 ? 1 : tag;  // zero is nobody
-  }
+  [[nodiscard]] static constexpr std::uint64_t id(breaker_key key) noexcept { return key.tag(); }
 
   // May a call for this key be made at `now`?
   [[nodiscard]] admission admit(breaker_key key, time_point now) noexcept;
@@ -285,11 +280,6 @@ class breaker_table {
 
   static sight read(compact_breaker& slot, std::uint64_t only = 0) noexcept;
   static bool swap(const sight& at, breaker_word next) noexcept;
-  // f(slot) for each slot of a set, or of all that the key may have, until it says true; in the key's own order.
-  template <class F>
-  bool each_in(breaker_key key, std::size_t way, F&& f) const noexcept;
-  template <class F>
-  void each_slot(breaker_key key, F&& f) const noexcept;
   [[nodiscard]] sight find(breaker_key key) const noexcept;
   [[nodiscard]] sight place(breaker_key key, time_point now) noexcept;
   claim_end claim(breaker_key key, time_point now) noexcept;
@@ -304,9 +294,7 @@ class breaker_table {
 
   breaker_table_shared& shared_;
   std::span<compact_breaker> slots_;
-  std::size_t set_size_;
-  std::size_t sets_;
-  std::size_t ways_;
+  key_places places_;
   compact_breaker_rules rules_;
   duration cool_down_;
   siphash_key secret_;

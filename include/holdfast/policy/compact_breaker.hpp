@@ -284,6 +284,6 @@ class alignas(cache_line_size) compact_breaker {
   atomic<std::uint64_t> name_;   // by the constructor, or by breaker_table
 };
 static_assert(sizeof(compact_breaker) == 64);
-static_assert(shareable<compact_breaker>);
+static_assert(std::is_standard_layout_v<compact_breaker>);
 
 }  // namespace holdfast

@@ -312,6 +312,6 @@ class alignas(cache_line_size) rate_limiter {
   atomic<std::int64_t> word_{std::numeric_limits<std::int64_t>::min()};
   atomic<std::uint64_t> rate_;  // a gcra; written by set_rate
 };
-static_assert(shareable<rate_limiter> && sizeof(rate_limiter) == cache_line_size);
+static_assert(std::is_standard_layout_v<rate_limiter> && sizeof(rate_limiter) == cache_line_size);
 
 }  // namespace holdfast

@@ -196,6 +196,6 @@ class alignas(cache_line_size) retry_budget {
   atomic<std::uint64_t> denied_{0};   // written by takers
   cool_down notice_;                  // written by takers that are denied
 };
-static_assert(shareable<retry_budget> && sizeof(retry_budget) == cache_line_size);
+static_assert(std::is_standard_layout_v<retry_budget> && sizeof(retry_budget) == cache_line_size);
 
 }  // namespace holdfast
