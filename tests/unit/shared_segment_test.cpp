@@ -15,7 +15,9 @@
 #include "holdfast/policy/breaker_table.hpp"
 #include "holdfast/policy/compact_breaker.hpp"
 #include "holdfast/policy/rate_limiter.hpp"
+#include "holdfast/policy/rate_table.hpp"
 #include "holdfast/policy/retry_budget.hpp"
+#include "holdfast/policy/retry_throttle.hpp"
 
 #include "support/catch.hpp"
 
@@ -481,7 +483,8 @@ TEST_CASE("a layout's number says all that it is made of", "[shared_segment]") {
   };
   static_assert(!shareable<pointer_kept> && !shareable<nameless> && !shareable<breaker_table>);
   static_assert(shareable<rate_limiter> && shareable<retry_budget> && shareable<compact_breaker> &&
-                shareable<compact_breaker_options> && shareable<shared_breaker_table<100>>);
+                shareable<compact_breaker_options> && shareable<shared_rate_table<100>> && shareable<retry_throttle> &&
+                shareable<shared_breaker_table<100>>);
   // Of an older program this number is the same as of this one.
   const std::array<shared_object, 1> one{shared_object{"a", 1, 64, 64, 128}};
   CHECK(layout_hash(one) == layout_hash(std::array<shared_object, 1>{shared_object{"a", 1, 64, 64, 128}}));

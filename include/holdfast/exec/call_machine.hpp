@@ -89,7 +89,11 @@ class call_machine {
   }
   call_machine(const call_machine&) = delete;
   call_machine& operator=(const call_machine&) = delete;
-  ~call_machine() { return_tokens(); }
+  ~call_machine() {
+    return_tokens();
+    if (in_budget_ && in_attempt_) leave_attempt(verdict::cancelled);
+    leave_budget();
+  }
 
   // The first step, once.
   [[gnu::always_inline]] call_step start(time_point now) noexcept {
@@ -172,6 +176,9 @@ class call_machine {
   static constexpr bool has(presence known, const void* policy) noexcept {
     return known == presence::present || (known == presence::asked && policy != nullptr);
   }
+  [[nodiscard]] bool has_budget() const noexcept {
+    return Shape.budget == presence::present || (Shape.budget == presence::asked && guard_.budget);
+  }
   [[nodiscard]] bool has_room() const noexcept { return has(Shape.room, guard_.room); }
   [[nodiscard]] bool has_limit() const noexcept { return has(Shape.limit, guard_.limit); }
   [[nodiscard]] bool has_breaker() const noexcept { return has(Shape.breaker, guard_.breaker); }
@@ -209,10 +216,13 @@ class call_machine {
     }
     entry_.keep();
     // Here and not in start(): who is turned away has sent nothing that a retry could be a share of.
-    if (has(Shape.budget, guard_.budget) && attempts_ == 0 && !context_.is_retry) guard_.budget->on_first_attempt(now);
+    if (has_budget() && attempts_ == 0 && !context_.is_retry) {
+      guard_.budget.on_first_attempt(now);
+      in_budget_ = guard_.budget.hears_ends();
+    }
     ++attempts_;
     in_attempt_ = true;
-    unused_tokens_ = 0;
+    used_tokens_ = std::exchange(unused_tokens_, 0);
     // Member by member: written as a whole and copied, each piece would wait until it has been stored.
     attempt_.number = attempts_;
     attempt_.begun = now;
@@ -229,6 +239,8 @@ class call_machine {
   [[gnu::always_inline]] void end_attempt(verdict kind, time_point now) noexcept {
     in_attempt_ = false;
     last_ = kind;
+    if (has_budget() && guard_.budget.hears_ends()) [[unlikely]]
+      leave_attempt(kind);
     if (has_breaker() && guard_.breaker_for == policy_scope::each_attempt) report(kind, now, attempt_.begun);
     if (has_limit()) adapt(kind, now);
     if (guard_.room_for == policy_scope::each_attempt) room_ = {};
@@ -242,6 +254,8 @@ class call_machine {
   // Of those that are for the whole call. A breaker that is hears what the last attempt came to.
   [[gnu::always_inline]] void end_call(time_point now) noexcept {
     if (has_breaker() && ticket_ && attempts_ > 0) report(last_, now, begun_);
+    if (in_budget_) [[unlikely]]
+      leave_budget();
     abandon();
   }
   void report(verdict kind, time_point now, time_point begun) noexcept {
@@ -301,7 +315,14 @@ class call_machine {
 
   // For a retry that is not made.
   void return_tokens() noexcept {
-    if (unused_tokens_ != 0) guard_.budget->give_back(std::exchange(unused_tokens_, 0));
+    if (unused_tokens_ != 0) guard_.budget.give_back(std::exchange(unused_tokens_, 0));
+  }
+  // Of the budgets that count what is under way, or what came of it.
+  [[gnu::noinline]] void leave_attempt(verdict kind) noexcept {
+    guard_.budget.on_attempt_end(kind, std::exchange(used_tokens_, 0));
+  }
+  void leave_budget() noexcept {
+    if (std::exchange(in_budget_, false)) guard_.budget.on_call_end();
   }
 
   const guard& guard_;
@@ -318,11 +339,13 @@ class call_machine {
   time_point wake_at_{};
   duration previous_delay_{};
   std::uint32_t unused_tokens_ = 0;  // paid for the retry that is waited for
+  std::uint32_t used_tokens_ = 0;    // paid for the attempt under way
   std::uint16_t tries_ = 0;          // admissions asked for: what max_attempts bounds
   std::uint16_t attempts_ = 0;       // operations begun
   verdict last_{};                   // of the last attempt
   bool in_attempt_ = false;
-  bool sent_ = false;  // an attempt may have reached the callee
+  bool in_budget_ = false;  // it counts this call as under way
+  bool sent_ = false;       // an attempt may have reached the callee
 };
 
 }  // namespace holdfast

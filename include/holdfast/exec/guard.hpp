@@ -18,11 +18,11 @@
 #include "holdfast/core/option_error.hpp"
 #include "holdfast/core/verdict.hpp"
 #include "holdfast/policy/adaptive_limit.hpp"
+#include "holdfast/policy/budget_ref.hpp"
 #include "holdfast/policy/bulkhead.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
 #include "holdfast/policy/rate_limiter.hpp"
 #include "holdfast/policy/retry.hpp"
-#include "holdfast/policy/retry_budget.hpp"
 #include "holdfast/time/clock.hpp"
 #include "holdfast/time/deadline.hpp"
 
@@ -70,7 +70,7 @@ struct guard {
   adaptive_limit* limit = nullptr;  // finds out from each attempt how many the room should take
   circuit_breaker* breaker = nullptr;
   rate_limiter* attempt_rate = nullptr;  // charged for each attempt
-  retry_budget* budget = nullptr;
+  budget_ref budget{};                   // of any kind
   retry_options retry{.max_attempts = 1};
   duration attempt_timeout{};  // zero: an attempt may last as long as the call
   policy_scope room_for = policy_scope::each_attempt;

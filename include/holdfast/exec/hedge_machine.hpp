@@ -93,7 +93,10 @@ class hedge_machine {
     error why;
     if (!begin(now, why)) return refuse(why);
     entry.keep();
-    if (guard_.budget != nullptr && !context_.is_retry) guard_.budget->on_first_attempt(now);
+    if (guard_.budget && !context_.is_retry) {
+      guard_.budget.on_first_attempt(now);
+      in_budget_ = true;
+    }
     next_at_ = now + hedge_delay(options_, usual_, now);
     return {hedge_step::begin, 0};
   }
@@ -211,7 +214,7 @@ class hedge_machine {
     if (stopped_by_ != errc{}) return {};
     error why;
     if (!begin(now, why)) {
-      if (guard_.budget != nullptr) guard_.budget->give_back(now);
+      guard_.budget.give_back(1);
       observer_.on_refusal(guard_, why);
       return {};
     }
@@ -221,6 +224,7 @@ class hedge_machine {
 
   hedge_action answer(std::size_t which, verdict kind, const error& why, time_point now) noexcept {
     over_ = true;
+    leave_budget();
     if (usual_ != nullptr) usual_->record(now - runs_[which].what.begun, now);
     if (kind != verdict::ok) give_up(why);
     return {hedge_step::won, which};
@@ -238,6 +242,7 @@ class hedge_machine {
   }
   hedge_action fail(const error& why) noexcept {
     over_ = true;
+    leave_budget();
     give_up(why);
     return {hedge_step::failed, 0};
   }
@@ -250,6 +255,10 @@ class hedge_machine {
     observer_.on_give_up(guard_, *failure_);
   }
 
+  void leave_budget() noexcept {
+    if (std::exchange(in_budget_, false)) guard_.budget.on_call_end();
+  }
+
   [[nodiscard]] verdict lost_as(const run& one, time_point now) const noexcept {
     if (guard_.breaker == nullptr) return verdict::cancelled;
     const duration slow = guard_.breaker->options().slow_call;
@@ -260,6 +269,8 @@ class hedge_machine {
     const duration took = now - one.what.begun;
     one.under_way = false;
     --under_way_;
+    // Each but the first was paid for.
+    guard_.budget.on_attempt_end(kind, one.what.number > 1 ? 1U : 0U);
     if (guard_.breaker != nullptr) {
       const auto reported = guard_.breaker->report(std::move(one.ticket), kind, now, took);
       if (reported.transition) observer_.on_transition(guard_, reported.transition);
@@ -282,7 +293,8 @@ class hedge_machine {
   std::uint16_t begun_attempts_ = 0;
   std::uint16_t under_way_ = 0;
   bool over_ = false;
-  bool sent_ = false;  // an attempt may have reached the callee
+  bool in_budget_ = false;  // it counts this call as under way
+  bool sent_ = false;       // an attempt may have reached the callee
 };
 
 }  // namespace holdfast

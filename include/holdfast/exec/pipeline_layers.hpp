@@ -16,6 +16,7 @@
 #include "holdfast/exec/guard.hpp"
 #include "holdfast/exec/pipeline_order.hpp"
 #include "holdfast/policy/adaptive_limit.hpp"
+#include "holdfast/policy/budget_ref.hpp"
 #include "holdfast/policy/bulkhead.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
 #include "holdfast/policy/fallback.hpp"
@@ -23,7 +24,6 @@
 #include "holdfast/policy/latency_sketch.hpp"
 #include "holdfast/policy/rate_limiter.hpp"
 #include "holdfast/policy/retry.hpp"
-#include "holdfast/policy/retry_budget.hpp"
 #include "holdfast/time/clock.hpp"
 
 namespace holdfast::with {
@@ -98,9 +98,9 @@ class retry {
  public:
   static constexpr layer_kind kind = layer_kind::retry;
   static constexpr bool budgeted = Budgeted;
-  constexpr retry(const retry_options& how, retry_budget& paid_by,
-                  Safety /*operations*/ = {}) noexcept requires Budgeted : options_(how),
-                                                                           budget_(&paid_by) {}
+  template <retry_payer Budget>
+  requires Budgeted constexpr retry(const retry_options& how, Budget& paid_by, Safety /*operations*/ = {}) noexcept
+      : options_(how), budget_(&paid_by) {}
   constexpr retry(const retry_options& how, no_budget_tag /*of any*/, Safety /*operations*/ = {}) noexcept
       requires(!Budgeted)
       : options_(how) {}
@@ -114,12 +114,13 @@ class retry {
 
  private:
   retry_options options_;
-  retry_budget* budget_ = nullptr;
+  budget_ref budget_{};
 };
-retry(const retry_options&, retry_budget&)->retry<safety_of_the_call, true>;
+template <retry_payer Budget>
+retry(const retry_options&, Budget&) -> retry<safety_of_the_call, true>;
 retry(const retry_options&, no_budget_tag)->retry<safety_of_the_call, false>;
-template <idempotency Safety>
-retry(const retry_options&, retry_budget&, safety_tag<Safety>) -> retry<safety_tag<Safety>, true>;
+template <retry_payer Budget, idempotency Safety>
+retry(const retry_options&, Budget&, safety_tag<Safety>) -> retry<safety_tag<Safety>, true>;
 template <idempotency Safety>
 retry(const retry_options&, no_budget_tag, safety_tag<Safety>) -> retry<safety_tag<Safety>, false>;
 

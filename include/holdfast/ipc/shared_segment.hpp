@@ -42,9 +42,10 @@
 // Time. Objects that are handed `now` want the same clock in all processes: steady_clock is one (CLOCK_MONOTONIC counts from the
 // machine's start). Processes in Linux time namespaces of different offsets do not share a clock, and share no segment.
 //
-// What may lie in it: rate_limiter, retry_budget, compact_breaker beside compact_breaker_options, and shared_breaker_table
-// (policy/); any type of yours that says so (core/shared_layout.hpp), an aggregate of those, too. Not a circuit_breaker: its
-// counts are written without an exchange by threads that own a place, and the numbers of the places are each process's own.
+// What may lie in it: rate_limiter, retry_budget, retry_throttle, compact_breaker beside compact_breaker_options,
+// shared_breaker_table and shared_rate_table (policy/); any type of yours that says so (core/shared_layout.hpp), an aggregate of
+// those, too. Not a circuit_breaker: its counts are written without an exchange by threads that own a place, and the numbers of
+// the places are each process's own. Nor a flight_budget: who dies with a call under way has not ended it.
 //
 // Lifetime. The memory lives until it is unlinked and the last one has let go of it; the end of all processes does not end it.
 // Whoever unlinks a name and creates it anew leaves those behind who have the old one open: they go on among themselves. A

@@ -34,10 +34,10 @@
 #include "holdfast/core/assert.hpp"
 #include "holdfast/core/error.hpp"
 #include "holdfast/core/option_error.hpp"
+#include "holdfast/policy/budget_ref.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
 #include "holdfast/policy/latency_sketch.hpp"
 #include "holdfast/policy/retry.hpp"
-#include "holdfast/policy/retry_budget.hpp"
 #include "holdfast/time/clock.hpp"
 #include "holdfast/time/deadline.hpp"
 
@@ -84,7 +84,7 @@ static_assert(std::is_aggregate_v<hedge_policy>);
 // errc{}: it may, and a token has been taken for it. `hedges` were begun before it. breaker and budget may be null.
 [[nodiscard]] inline errc may_hedge(const hedge_options& o, std::uint32_t hedges, idempotency safety, bool is_retry,
                                     time_point now, deadline until, const circuit_breaker* breaker,
-                                    retry_budget* budget) noexcept {
+                                    budget_ref budget) noexcept {
   HOLDFAST_ASSERT(!validate(o));
   if (hedges >= o.max_hedges) return errc::attempts_exhausted;
   if (safety == idempotency::unsafe) return errc::not_idempotent;
@@ -93,7 +93,7 @@ static_assert(std::is_aggregate_v<hedge_policy>);
   if (breaker != nullptr && breaker->state() != breaker_state::closed &&
       breaker->state() != breaker_state::forced_closed && breaker->state() != breaker_state::metrics_only)
     return errc::breaker_open;
-  if (budget != nullptr && !budget->try_take(now)) return errc::retry_budget_exhausted;
+  if (budget && !budget.try_take(now)) return errc::retry_budget_exhausted;
   return errc{};
 }
 

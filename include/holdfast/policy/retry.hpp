@@ -52,7 +52,7 @@
 #include "holdfast/core/random.hpp"
 #include "holdfast/core/verdict.hpp"
 #include "holdfast/policy/backoff.hpp"
-#include "holdfast/policy/retry_budget.hpp"
+#include "holdfast/policy/budget_ref.hpp"
 #include "holdfast/time/clock.hpp"
 #include "holdfast/time/deadline.hpp"
 
@@ -134,7 +134,7 @@ struct retry_decision {
 template <class G>
   requires random_bits<G>
 [[nodiscard]] retry_decision should_retry(const retry_options& o, const error& last, std::uint16_t attempts_made,
-                                          idempotency safety, time_point now, deadline until, retry_budget* budget,
+                                          idempotency safety, time_point now, deadline until, budget_ref budget,
                                           duration previous_delay, G&& bits) noexcept {
   HOLDFAST_ASSERT(!validate(o));
   HOLDFAST_ASSERT(attempts_made >= 1);
@@ -154,20 +154,20 @@ template <class G>
     wait = hint + duration(static_cast<std::int64_t>(uniform_up_to(bits, static_cast<std::uint64_t>(room.count()))));
   }
   if (wait > usable) return {.why_not = errc::deadline_infeasible};
-  if (budget == nullptr) return {.retry = true, .delay = wait};
-  const std::uint32_t price = retry_cost(last.kind);
-  if (const budget_answer answer = budget->try_take(now, price); !answer) {
+  if (!budget) return {.retry = true, .delay = wait};
+  const budget_answer answer = budget.try_take(now, retry_cost(last.kind));
+  if (!answer) {
     return {
         .why_not = errc::retry_budget_exhausted, .gives_notice = answer.gives_notice, .held_back = answer.held_back};
   }
-  return {.retry = true, .delay = wait, .paid = price};
+  return {.retry = true, .delay = wait, .paid = answer.taken};
 }
 
 // The form for a loop that keeps no previous wait: right for every backoff but decorrelated.
 template <class G>
   requires random_bits<G>
 [[nodiscard]] retry_decision should_retry(const retry_options& o, const error& last, std::uint16_t attempts_made,
-                                          idempotency safety, time_point now, deadline until, retry_budget* budget,
+                                          idempotency safety, time_point now, deadline until, budget_ref budget,
                                           G&& bits) noexcept {
   return should_retry(o, last, attempts_made, safety, now, until, budget, duration::zero(), bits);
 }

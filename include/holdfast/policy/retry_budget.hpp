@@ -25,7 +25,8 @@
 // log and not one for each call.
 //
 // When to use: one budget per dependency, shared by all that call it; one layer of a call chain retries. Not a rate
-// limiter: first attempts are never refused.
+// limiter: first attempts are never refused. Two other kinds stand beside it, for whoever knows gRPC's (retry_throttle) or
+// Envoy's (flight_budget); wherever a budget is referred to, any of them may be (budget_ref).
 //
 // Memory: 64 bytes and no pointer, so it can live in shared memory (ipc/shared_segment.hpp). A thread or process that dies
 // between any two instructions may have taken what it did not use, and never adds any. In a healthy system the purse is
@@ -81,6 +82,7 @@ struct [[nodiscard]] budget_answer {
   bool granted = false;
   bool gives_notice = false;    // denied, as the first in its cool-down
   std::uint32_t held_back = 0;  // gives_notice: takes that were denied without notice since the last one that gave it
+  std::uint32_t taken = 0;      // granted: what to give back if the retry is not made
 
   constexpr operator bool() const noexcept { return granted; }  // NOLINT(google-explicit-constructor)
 };
@@ -117,7 +119,7 @@ class alignas(cache_line_size) retry_budget {
       // own: one word holds the whole state, so the exchange alone makes check and take one step
       if (word_.compare_exchange_weak(seen, pack(left, now_holds.tick), mo::relaxed, mo::relaxed)) {
         granted_.fetch_add(1, mo::relaxed);  // counter:
-        return {.granted = true};
+        return {.granted = true, .taken = cost};
       }
     }
   }
