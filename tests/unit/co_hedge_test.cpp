@@ -310,8 +310,8 @@ TEST_CASE("H4 the call ends when its last loser has ended, which keeps its place
 TEST_CASE("a loser is neutral for the breaker, unless it had been slow already", "[co_hedge]") {
   for (const duration ends : {49ms, 50ms}) {
     stage on;
-    on.replies = {{ends, reset, -1ns}, {2ms, 2}};
-    CHECK(*result_of(on, on.call()) == 2);
+    on.replies = {{1s, reset, -1ns}, {ends - 10ms, 2}};
+    CHECK(*result_of(on, on.call({.options = {.max_hedges = 1, .delay = 10ms}})) == 2);
     const auto heard = on.judge.snapshot(on.clock.now());
     CHECK(heard.window_slow == (ends == 50ms ? 1 : 0));
     CHECK(heard.window_failed == 0);

@@ -168,18 +168,32 @@ TEST_CASE("H4 an attempt that has lost keeps its place until it has ended", "[he
   CHECK(on.room.in_flight() == 0);
 }
 
-TEST_CASE("a loser is neutral, unless it had been slow already", "[hedge_machine]") {
-  stage on;
-  for (const duration ends : {49ms, 50ms}) {
-    auto call = on.call();
-    call.start(start);
-    call.on_time(start + 10ms);
-    call.finish(1, verdict::ok, {}, start + 11ms);
-    call.finish(0, verdict::cancelled, errc::cancelled, start + ends);
-    const auto seen = on.judge.snapshot(start + 60ms);
-    CHECK(seen.window_slow == (ends == 50ms ? 1 : 0));
-    CHECK(seen.window_failed == 0);
+TEST_CASE("a loser is neutral, unless it had been slow when it lost, however long it took to hear of that",
+          "[hedge_machine]") {
+  for (const duration won : {49ms, 50ms}) {
+    for (const duration heard : {0ms, 100ms}) {
+      stage on;
+      auto call = on.call();
+      call.start(start);
+      call.on_time(start + 10ms);
+      call.finish(1, verdict::ok, {}, start + won);
+      call.finish(0, verdict::cancelled, errc::cancelled, start + won + heard);
+      const auto seen = on.judge.snapshot(start + 1s);
+      CHECK(seen.window_slow == (won == 50ms ? 1 : 0));
+      CHECK(seen.window_failed == 0);
+    }
   }
+}
+
+TEST_CASE("what was under way when the caller went away is neutral, slow or not", "[hedge_machine]") {
+  stage on;
+  auto call = on.call();
+  call.start(start);
+  call.on_time(start + 10ms);
+  call.cancel();
+  call.finish(0, verdict::cancelled, errc::cancelled, start + 1s);
+  call.finish(1, verdict::cancelled, errc::cancelled, start + 1s);
+  CHECK(on.judge.snapshot(start + 1s).window_slow == 0);
 }
 
 TEST_CASE("a callee that says when it may be asked again is not asked before, and one that says never is not",

@@ -114,7 +114,7 @@ class hedge_machine {
     HOLDFAST_ASSERT(one.under_way);
     sent_ = sent_ || kind == verdict::ok || !why.not_sent;
     if (over_) {
-      end(one, lost_as(one, now), now);
+      end(one, lost_as(one), now);
       return {hedge_step::lost, which};
     }
     const bool late = kind == verdict::ok && one.what.context.until.passed(now);
@@ -224,6 +224,7 @@ class hedge_machine {
 
   hedge_action answer(std::size_t which, verdict kind, const error& why, time_point now) noexcept {
     over_ = true;
+    lost_at_ = now;
     leave_budget();
     if (usual_ != nullptr) usual_->record(now - runs_[which].what.begun, now);
     if (kind != verdict::ok) give_up(why);
@@ -259,11 +260,12 @@ class hedge_machine {
     if (std::exchange(in_budget_, false)) guard_.budget.on_call_end();
   }
 
-  [[nodiscard]] verdict lost_as(const run& one, time_point now) const noexcept {
-    if (guard_.breaker == nullptr) return verdict::cancelled;
+  // By when it lost, and not by how long it took to hear of it.
+  [[nodiscard]] verdict lost_as(const run& one) const noexcept {
+    if (guard_.breaker == nullptr || !lost_at_) return verdict::cancelled;
     const duration slow = guard_.breaker->options().slow_call;
-    return slow > duration::zero() && now - one.what.begun >= slow && !one.what.probe ? verdict::ok
-                                                                                      : verdict::cancelled;
+    return slow > duration::zero() && *lost_at_ - one.what.begun >= slow && !one.what.probe ? verdict::ok
+                                                                                            : verdict::cancelled;
   }
   void end(run& one, verdict kind, time_point now) noexcept {
     const duration took = now - one.what.begun;
@@ -289,6 +291,7 @@ class hedge_machine {
   std::optional<error> last_{};
   std::optional<error> failure_{};
   time_point next_at_ = time_point::max();
+  std::optional<time_point> lost_at_{};  // when the answer came, if there is one
   errc stopped_by_{};
   std::uint16_t begun_attempts_ = 0;
   std::uint16_t under_way_ = 0;
