@@ -65,6 +65,25 @@ struct there_already {
   static void await_suspend(std::coroutine_handle<> /*caller*/) noexcept {}
   static void await_resume() noexcept {}
 };
+// Stays where it was made.
+struct pinned {
+  explicit pinned(int what) noexcept : number(what) {}
+  pinned(const pinned&) = delete;
+  pinned& operator=(const pinned&) = delete;
+  static bool await_ready() noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> /*caller*/) noexcept {
+    self = this;
+    return false;
+  }
+  [[nodiscard]] int await_resume() const noexcept { return self == this ? number : -1; }
+
+  const pinned* self = nullptr;
+  int number;
+};
+struct makes_pinned {
+  int number;
+  pinned operator co_await() const noexcept { return pinned(number); }
+};
 
 // A coroutine of somebody else, who knows nothing of contexts.
 struct foreign {
@@ -172,6 +191,19 @@ TEST_CASE("every kind of awaiter leaves the context as it was", "[task_context]"
   run(loop, body(seen));
   CHECK(seen == notes{"request", "request", "request", "step"});
   CHECK(here() == "request");
+}
+
+TEST_CASE("a task awaits what cannot be moved, by itself and made by an operator co_await", "[task_context]") {
+  run_loop loop;
+  const context_scope of_request(named("request"));
+  const auto body = []() -> task<int> {
+    pinned kept(1);
+    const int first = co_await kept;
+    const int second = co_await pinned(20);
+    const int third = co_await makes_pinned{300};
+    co_return first + second + third;
+  };
+  CHECK(run(loop, body()) == 321);
 }
 
 TEST_CASE("tasks that take turns on a thread never see each other's context", "[task_context]") {

@@ -58,12 +58,13 @@ inline constexpr bool is_task = false;
 template <class T, class Frame>
 inline constexpr bool is_task<basic_task<T, Frame>> = true;
 
-// Awaits what is no task, and puts the context away meanwhile. Awaiter may be a reference.
+// Awaits what is no task, and puts the context away meanwhile. Awaiter may be a reference, and need not be movable.
 template <class Awaiter>
 class carrying_awaiter {
  public:
-  carrying_awaiter(Awaiter&& inner, carried_context& carried) noexcept
-      : inner_(std::forward<Awaiter>(inner)), carried_(carried) {}
+  template <class A>
+  carrying_awaiter(A&& what, carried_context& carried) noexcept(noexcept(awaiter_of(std::forward<A>(what))))
+      : inner_(awaiter_of(std::forward<A>(what))), carried_(carried) {}
 
   [[nodiscard]] decltype(auto) await_ready() noexcept(noexcept(std::declval<Awaiter&>().await_ready())) {
     return inner_.await_ready();
@@ -109,8 +110,7 @@ class task_promise_base {
     if constexpr (is_task<std::remove_cvref_t<A>>) {
       return std::forward<A>(what).as_part_of(*carried_);
     } else {
-      return carrying_awaiter<decltype(awaiter_of(std::forward<A>(what)))>(awaiter_of(std::forward<A>(what)),
-                                                                           *carried_);
+      return carrying_awaiter<decltype(awaiter_of(std::forward<A>(what)))>(std::forward<A>(what), *carried_);
     }
   }
 
