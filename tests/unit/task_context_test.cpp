@@ -37,11 +37,11 @@ using notes = std::vector<std::string>;
 // Is resumed by whoever says so.
 struct gate {
   std::coroutine_handle<> waits{};
-  std::string of_thread{};  // the context that was current when the coroutine had gone
+  std::string asked_in{};  // the context that was current when the coroutine asked to wait
 
   static bool await_ready() noexcept { return false; }
   void await_suspend(std::coroutine_handle<> caller) {
-    of_thread = here();
+    asked_in = here();
     waits = caller;
   }
   static void await_resume() noexcept {}
@@ -131,12 +131,12 @@ TEST_CASE("a task has the context of who spawned it, whoever resumes it, and its
     CHECK(here() == "request");
   }
   loop.run_ready();
-  CHECK(door.of_thread.empty());
+  CHECK(door.asked_in == "request");
   CHECK(here().empty());
   {
     const context_scope of_loop(named("loop"));
     door.open();
-    CHECK(door.of_thread == "loop");
+    CHECK(door.asked_in == "step");
     CHECK(here() == "loop");
   }
   // The rest on another thread, with a context of its own.
@@ -191,6 +191,44 @@ TEST_CASE("every kind of awaiter leaves the context as it was", "[task_context]"
   run(loop, body(seen));
   CHECK(seen == notes{"request", "request", "request", "step"});
   CHECK(here() == "request");
+}
+
+TEST_CASE("what a task's awaiter hands on when it suspends has the context of the task", "[task_context]") {
+  // As an awaiter does that starts an operation, whose callback goes on with the coroutine, and here does so at once.
+  struct starts {
+    notes& seen;
+    static bool await_ready() noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> caller) const {
+      notes& kept = seen;
+      const auto callback = bind_context([&kept, caller] {
+        kept.push_back("callback " + here());
+        caller.resume();
+      });
+      const context_scope elsewhere(named("callbacks"));
+      auto now = callback;
+      now();
+      kept.push_back("elsewhere " + here());
+    }
+    static void await_resume() noexcept {}
+  };
+  const auto body = [](notes& seen) -> task<> {
+    const context_scope scope(named("step"));
+    co_await starts{seen};
+    seen.push_back("after " + here());
+  };
+  run_loop loop;
+  mark ended;
+  notes seen;
+  {
+    const context_scope of_request(named("request"));
+    spawn(loop, body(seen), ended);
+  }
+  const context_scope of_loop(named("loop"));
+  while (!ended.was_run()) {
+    loop.run_ready();
+    CHECK(here() == "loop");
+  }
+  CHECK(seen == notes{"callback step", "after step", "elsewhere callbacks"});
 }
 
 TEST_CASE("a task awaits what cannot be moved, by itself and made by an operator co_await", "[task_context]") {

@@ -18,7 +18,8 @@
 //
 // Whose request it is (telemetry/context.hpp) goes with it, not with the thread: a task has the context of who spawned it, ran it
 // or awaited it, wherever it is resumed, with the scopes that it has opened itself, and leaves none behind on a thread that
-// it leaves.
+// it leaves. An awaiter has it as well, in its await_suspend: what is begun or handed on there is begun for that request. A
+// coroutine of another type that is awaited by symmetric transfer has what its thread has, and so have tasks that it awaits.
 //
 // When to use it: where no framework brings a coroutine type; co_queue.hpp works with any. A task that has begun runs to its end
 // before it is destroyed; of one that was spawned nothing is left to destroy it by, so its executor goes on until `ended` has run.
@@ -40,6 +41,7 @@
 #include "holdfast/exec/run_loop.hpp"
 #include "holdfast/exec/runnable.hpp"
 #include "holdfast/telemetry/carried_context.hpp"
+#include "holdfast/telemetry/context.hpp"
 
 namespace holdfast {
 
@@ -74,6 +76,12 @@ class carrying_awaiter {
   template <class Promise>
   [[gnu::noinline]] auto await_suspend(std::coroutine_handle<Promise> caller) noexcept(
       noexcept(std::declval<Awaiter&>().await_suspend(caller))) {
+    struct scope_unless_empty {
+      explicit scope_unless_empty(const context& of) noexcept {
+        if (!of.empty()) scope.emplace(of);
+      }
+      std::optional<context_scope> scope{};
+    };
     struct back_if_it_throws {
       carried_context& carried;
       int before = std::uncaught_exceptions();
@@ -82,11 +90,15 @@ class carrying_awaiter {
       }
     };
     was_suspended_ = true;
+    // What inner_ begins or hands on is of this request. A copy, as the task may be running elsewhere by then.
+    const context mine = current_context();
     carried_.suspend();
     if constexpr (noexcept(inner_.await_suspend(caller))) {
+      const scope_unless_empty meanwhile(mine);
       return inner_.await_suspend(caller);
     } else {
       const back_if_it_throws guard{carried_};
+      const scope_unless_empty meanwhile(mine);
       return inner_.await_suspend(caller);
     }
   }
