@@ -40,13 +40,13 @@ std::string here() {
 }
 using notes = std::vector<std::string>;
 
-asio::awaitable<void> pause() {
+asio::awaitable<void> a_moment() {
   asio::steady_timer timer(co_await asio::this_coro::executor, 1us);
   co_await timer.async_wait(asio::use_awaitable);
 }
 asio::awaitable<outcome<int>> ask(notes& seen, int fails_until, int number) {
   seen.push_back("asks " + here());
-  co_await pause();
+  co_await a_moment();
   seen.push_back("asked " + here());
   if (number <= fails_until) co_return make_error(http_error(503));
   co_return number;
@@ -138,4 +138,32 @@ TEST_CASE("asio_context: a call that ends in a token has the context of who bega
   CHECK(seen == two_attempts);
   CHECK(ended == "ok request");
   CHECK(here().empty());
+}
+
+TEST_CASE(
+    "asio_context: a scope that is open over a suspension ends in the request's context, and not in one that is gone",
+    "[asio_context]") {
+  constexpr int many = 20;
+  std::array<notes, many> seen;
+  asio::thread_pool pool(2);
+  const auto body = [](notes& mine) -> asio::awaitable<void> {
+    {
+      const context_scope scope(named("step"));
+      mine.push_back(here());
+      co_await a_moment();
+      mine.push_back(here());
+    }
+    mine.push_back(here());
+    co_await a_moment();
+    mine.push_back(here());
+  };
+  for (int i = 0; i < many; ++i) {
+    const context_scope of_request(named("request " + std::to_string(i)));
+    asio::co_spawn(carrying(asio::make_strand(pool)), body(seen[static_cast<std::size_t>(i)]), asio::detached);
+  }
+  pool.join();
+  for (int i = 0; i < many; ++i) {
+    const std::string mine = "request " + std::to_string(i);
+    CHECK(seen[static_cast<std::size_t>(i)] == notes{"step", mine, mine, mine});
+  }
 }

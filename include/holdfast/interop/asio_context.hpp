@@ -11,8 +11,9 @@
 //
 // Whatever runs on it runs in the context that it was made with: a coroutine spawned on it, after each of its suspensions, the
 // calls (interop/asio_call.hpp), timers and coroutines that it begins there, and handlers bound to it. A scope that such a
-// coroutine opens ends at its next suspension as far as anybody below can see: Asio does not say where coroutines stop. Have it
-// spawn on an executor of that scope instead.
+// coroutine opens ends at its next suspension as far as anybody below can see: Asio does not say where coroutines stop. So close
+// it before, or have what it is for spawn on an executor of that scope. None may be open in a coroutine that is destroyed before
+// its end, as those are that an io_context still has when it ends.
 //
 //   boost::asio::co_spawn(carrying(where), handle(request), boost::asio::detached);  // in the context that is current here
 //
@@ -45,7 +46,7 @@ class context_executor {
   template <class Function>
   void execute(Function&& what) const {
     inner_.execute([of = of_, what = std::decay_t<Function>(std::forward<Function>(what))]() mutable {
-      const context_scope scope(*of);
+      const context_detail::lent_scope scope(*of);  // a coroutine on it has it as long as it lives
       std::move(what)();
     });
   }

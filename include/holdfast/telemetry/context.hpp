@@ -157,6 +157,25 @@ class [[nodiscard]] context_scope {
   const context_detail::place before_;
 };
 
+namespace context_detail {
+// A context_scope of somebody else's context, which outlives everything that is begun in it: scopes below it may end when it is
+// over, where coroutines stop in between, and then come back to a context that is there.
+class [[nodiscard]] lent_scope {
+ public:
+  explicit lent_scope(const context& installed) noexcept : before_(current_slot()) {
+    auto& slot = current;
+    slot.active = &installed;
+    slot.generation = ++slot.last_generation;
+  }
+  ~lent_scope() { current_slot().back_to(before_); }
+  lent_scope(const lent_scope&) = delete;
+  lent_scope& operator=(const lent_scope&) = delete;
+
+ private:
+  const place before_;
+};
+}  // namespace context_detail
+
 // A callable that runs in a captured context wherever it is called: hand it to a queue, a timer or an executor.
 template <class F>
 class bound_to_context {
