@@ -244,11 +244,14 @@ struct segment_work {
   }
 
   // By who holds the lock. Whoever dies in here leaves a file that is empty, or says `making`.
-  [[nodiscard]] outcome<segment_mapping> build(int fd, std::uint64_t size, segment_mapping::maker make,
+  [[nodiscard]] outcome<segment_mapping> build(int fd, const struct stat& s, segment_mapping::maker make,
                                                const void* context) const noexcept {
+    const auto size = static_cast<std::uint64_t>(s.st_size);
     const std::uint64_t making = header::making;
+    // Also of what one who died left, who may have wanted it open to others; but not of what is another user's.
+    if ((size == 0 || s.st_uid == ::geteuid()) && ::fchmod(fd, static_cast<mode_t>(options.mode)) != 0)
+      return system_error(errno, "fchmod", options.why);
     if (size == 0) {
-      if (::fchmod(fd, static_cast<mode_t>(options.mode)) != 0) return system_error(errno, "fchmod", options.why);
       if (uninterrupted([&] { return ::pwrite(fd, &making, sizeof making, 0); }) != sizeof making)
         return system_error(errno, "pwrite", options.why);
     }
@@ -352,8 +355,7 @@ outcome<segment_mapping> segment_mapping::get(std::string_view name, const segme
         state = read_state(file.get());
         if (::fstat(file.get(), &s) != 0) return system_error(errno, "fstat", options.why);
         if (s.st_nlink != 0 && state != header::making) return there();
-        if (s.st_nlink != 0 && wanted != wish::open)
-          return work.build(file.get(), static_cast<std::uint64_t>(s.st_size), make, context);
+        if (s.st_nlink != 0 && wanted != wish::open) return work.build(file.get(), s, make, context);
         // One who only opens cannot make it. Perhaps the one who can is between opening it and its lock.
         meanwhile = errc::segment_unfinished;
       }

@@ -209,6 +209,23 @@ TEST_CASE("the mode is what was asked for, whatever the umask", "[shared_segment
   CHECK((s.st_mode & 0777U) == 0660U);
 }
 
+TEST_CASE("the mode is what was asked for, whatever one who died had asked for", "[shared_segment]") {
+  const name_of_own name;
+  const std::size_t left = GENERATE(std::size_t{0}, std::size_t{8}, two::bytes);
+  {
+    const raw file(name, O_CREAT);
+    REQUIRE(::fchmod(file.fd, 0666) == 0);
+    if (left != 0) {
+      file.resize(left);
+      file.write(0, std::uint64_t{shared_segment_header::making});
+    }
+  }
+  REQUIRE(two::open_or_create(name, {.mode = 0600}, rate, budget).ok());
+  struct stat s {};
+  REQUIRE(::fstat(raw(name).fd, &s) == 0);
+  CHECK((s.st_mode & 0777U) == 0600U);
+}
+
 TEST_CASE("what belongs to another user, or may not be opened, is refused unless it is asked for", "[shared_segment]") {
   const name_of_own name;
   REQUIRE(two::create(name, {}, rate, budget).ok());

@@ -36,8 +36,9 @@
 //
 // Trust. Who may write to a segment may break what the others believe, and may cut it short, which kills whoever touches what
 // is gone (SIGBUS). The wall is the file's owner and mode: one that belongs to another user is refused unless `any_owner` says
-// otherwise, and the mode is exactly what `mode` says, whatever the umask. What a header says, and what each object says of itself
-// by sound(), or validate() where that is what it has, is checked once, when it is opened.
+// otherwise, and the mode is exactly what `mode` says, whatever the umask, and whatever one wanted who died while he made it.
+// (What another user left unfinished, and any_owner lets be taken over, keeps his.) What a header says, and what each object
+// says of itself by sound(), or validate() where that is what it has, is checked once, when it is opened.
 //
 // Time. Objects that are handed `now` want the same clock in all processes: steady_clock is one (CLOCK_MONOTONIC counts from the
 // machine's start). Processes in Linux time namespaces of different offsets do not share a clock, and share no segment.
