@@ -261,6 +261,12 @@ TEST_CASE("a name that is none is refused before the system is asked", "[shared_
 TEST_CASE("options are refused by name", "[shared_segment]") {
   CHECK(validate(shared_segment_options{.mode = 01777}).field == "mode");
   CHECK(validate(shared_segment_options{.mode = 0}).field == "mode");
+  // Its maker would be the only one who has it, and could not open it a second time.
+  for (const std::uint32_t mode : {0400U, 0200U, 0477U, 0066U}) {
+    CHECK(validate(shared_segment_options{.mode = mode}).field == "mode");
+    CHECK(validate(shared_segment_options{.mode = mode}).limit == 0600);
+  }
+  CHECK_FALSE(validate(shared_segment_options{.mode = 0666}));
   CHECK(validate(shared_segment_options{.patience = -1ns}).field == "patience");
   CHECK(validate(shared_segment_options{.patience = 2h}).field == "patience");
 }

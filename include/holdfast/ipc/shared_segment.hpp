@@ -96,9 +96,12 @@ struct shared_segment_options {
 static_assert(std::is_aggregate_v<shared_segment_options>);
 
 constexpr option_error validate(const shared_segment_options& o) noexcept {
-  return first_of(at_least("mode", o.mode, 0200), at_most("mode", o.mode, 0777),
-                  at_least("patience", o.patience.count(), 0),
-                  at_most("patience", o.patience.count(), duration(std::chrono::hours(1)).count()));
+  return first_of(
+      at_most("mode", o.mode, 0777),
+      // Who opens it reads and writes; without that of its owner not even he who made it would open it again.
+      (o.mode & 0600U) == 0600U ? option_error{} : option_error{"mode", o.mode, "with all bits of", 0600},
+      at_least("patience", o.patience.count(), 0),
+      at_most("patience", o.patience.count(), duration(std::chrono::hours(1)).count()));
 }
 static_assert(!validate(shared_segment_options{}));
 
