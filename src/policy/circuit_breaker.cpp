@@ -78,7 +78,7 @@ breaker_transition circuit_breaker::happened(breaker_word from, breaker_word to,
 
 circuit_breaker::slow_admission circuit_breaker::admit_slowly(time_point now) noexcept {
   breaker_word word = load();
-  std::optional<breaker_plan> room;
+  breaker_plan_room room;
   for (;;) {
     const breaker_rules::step step = current(room).rules.admit(word, now);
     if (step.next != word && !swap(word, step.next)) continue;
@@ -105,7 +105,7 @@ circuit_breaker::report_result circuit_breaker::report_slowly(breaker_word seen,
     }
   }
   const breaker_word before = load();
-  std::optional<breaker_plan> room;
+  breaker_plan_room room;
   const breaker_plan& plan = current(room);
   const breaker_effect effect = plan.rules.effect_of(v);
   // What says nothing about the callee says nothing by its time either.
@@ -124,7 +124,7 @@ circuit_breaker::report_result circuit_breaker::report_slowly(breaker_word seen,
     case breaker_state::open:
     case breaker_state::forced_open: break;
   }
-  return told(report_by_word(seen, effect, slow, now));
+  return told(report_by_word(plan, before, seen, effect, slow, now));
 }
 
 // True: the first of its kind in this stretch of time, of this thread.
@@ -142,7 +142,7 @@ breaker_cause circuit_breaker::count_last(last_calls_rule rule, breaker_word see
   const auto lasts = [&] {
     // Who has begun another era there has seen its state and its plan, and so does who finds it there.
     const breaker_word word = load();
-    std::optional<breaker_plan> room;
+    breaker_plan_room room;
     const breaker_plan& plan = current(room);
     return plan.rules.same_generation(seen, word) && plan.last.shape() == rule.shape();
   };
@@ -156,17 +156,20 @@ circuit_breaker::report_result circuit_breaker::told(report_result result) noexc
 }
 
 // What the result does to the word, if the word is still of the permit's generation.
-circuit_breaker::report_result circuit_breaker::report_by_word(breaker_word seen, breaker_effect effect, bool slow,
+circuit_breaker::report_result circuit_breaker::report_by_word(const breaker_plan& plan, breaker_word before,
+                                                               breaker_word seen, breaker_effect effect, bool slow,
                                                                time_point now) noexcept {
   breaker_word word = load();
-  std::optional<breaker_plan> room;
+  breaker_plan_room room;
   for (;;) {
-    const breaker_rules& rules = current(room).rules;
+    // The plan was asked for after `before`.
+    const breaker_rules& rules = word == before ? plan.rules : current(room).rules;
     if (!rules.same_generation(seen, word)) return {.dropped_stale = true};
     const breaker_rules::step step = rules.report(word, effect, now, slow);
     if (step.next != word && !swap(word, step.next)) continue;
     if (word.state() == breaker_state::half_open && effect == breaker_effect::neutral)
       probes_returned_.fetch_add(1, mo::relaxed);  // counter:
+    if (step.cause == breaker_cause::none) return {};
     return {.transition = happened(word, step.next, step.cause, now)};
   }
 }
@@ -192,7 +195,7 @@ circuit_breaker::report_result circuit_breaker::report_closed(const breaker_plan
     // or the one that took it away finds the call at its second look.
     fence(mo::seq_cst);
   }
-  report_result result = report_by_word(seen, effect, slow, now);
+  report_result result = report_by_word(plan, before, seen, effect, slow, now);
   // The state ended meanwhile, perhaps because of this very result, counted above: it was not too late.
   if (result.dropped_stale) return {};
   if (result.transition) return result;
@@ -205,7 +208,7 @@ circuit_breaker::report_result circuit_breaker::report_closed(const breaker_plan
 
 // Unless the state of `seen` has ended.
 breaker_transition circuit_breaker::open(breaker_word seen, breaker_cause cause, time_point now) noexcept {
-  std::optional<breaker_plan> room;
+  breaker_plan_room room;
   breaker_word word = load();
   for (;;) {
     const breaker_rules& rules = current(room).rules;
@@ -270,7 +273,7 @@ void circuit_breaker::decay_level(const breaker_plan& plan, breaker_word seen, t
 }
 
 void circuit_breaker::return_place(breaker_word seen) noexcept {
-  std::optional<breaker_plan> room;
+  breaker_plan_room room;
   breaker_word word = load();
   while (current(room).rules.same_generation(seen, word)) {
     if (!swap(word, breaker_rules::returned(word))) continue;
@@ -315,7 +318,7 @@ circuit_breaker::reconfigure_result circuit_breaker::reconfigure(const circuit_b
   if (const option_error wrong = validate(options)) return {.refused = wrong};
   // [R3] acquire, pairs with [R4]: the plan of whoever was here before
   if (reconfiguring_.exchange(1, mo::acquire) != 0) return {.busy = true};
-  std::optional<breaker_plan> room;
+  breaker_plan_room room;
   const breaker_plan before = current(room);
   const breaker_plan plan(options, before, now);
   const bool window_kept = before.keeps_window(options);
@@ -338,7 +341,7 @@ circuit_breaker::reconfigure_result circuit_breaker::reconfigure(const circuit_b
 
 breaker_snapshot circuit_breaker::snapshot(time_point now) const noexcept {
   const breaker_word word = load();
-  std::optional<breaker_plan> room;
+  breaker_plan_room room;
   const breaker_plan& plan = current(room);
   breaker_snapshot s;
   s.state = word.state();
@@ -379,7 +382,7 @@ breaker_snapshot circuit_breaker::snapshot(time_point now) const noexcept {
 
 error circuit_breaker::explain(const breaker_refusal& refusal, time_point now) const noexcept {
   error why = refusal;
-  std::optional<breaker_plan> room;
+  breaker_plan_room room;
   const beginning since(since_.load(mo::relaxed));  // hint: for people
   duration age{0};
   switch (refusal.seen.state()) {

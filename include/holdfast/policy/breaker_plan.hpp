@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <type_traits>
 
 #include "holdfast/policy/breaker_options.hpp"
@@ -74,6 +75,19 @@ struct breaker_plan {
   window_shape window;
   last_calls_rule last;
   bool slow_ones;  // some of what the window of time holds may have been counted as slow
+};
+
+// Room for a plan, not even zeroed until there is one.
+class breaker_plan_room {
+ public:
+  breaker_plan_room() noexcept {}  // NOLINT(modernize-use-equals-default): of a union it would be deleted
+  const breaker_plan& put(const breaker_plan& plan) noexcept { return *std::construct_at(&plan_, plan); }
+
+ private:
+  static_assert(std::is_trivially_destructible_v<breaker_plan>);
+  union {
+    breaker_plan plan_;
+  };
 };
 
 struct packed_breaker_plan {

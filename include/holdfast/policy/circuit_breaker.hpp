@@ -81,7 +81,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -244,7 +243,7 @@ class circuit_breaker {
   // a breaker_cause. Where another transition comes in between, the cause is none, and so is the age of a half-open circuit.
   [[nodiscard]] error explain(const breaker_refusal& refusal, time_point now) const noexcept;
   [[nodiscard]] circuit_breaker_options options() const noexcept {
-    std::optional<breaker_plan> room;
+    breaker_plan_room room;
     return current(room).rules.options();
   }
 
@@ -281,10 +280,10 @@ class circuit_breaker {
     return breaker_word(word_.load(mo::acquire));
   }
   // The plan, in `room` where it has to be read. Asked after load(), it is no older than the word's.
-  [[nodiscard]] const breaker_plan& current(std::optional<breaker_plan>& room) const noexcept {
+  [[nodiscard]] const breaker_plan& current(breaker_plan_room& room) const noexcept {
     if (plans_.writes() == 0) [[likely]]
       return first_;
-    return room.emplace(plans_.read().plan());
+    return room.put(plans_.read().plan());
   }
   [[nodiscard]] std::uint32_t open_longest() const noexcept {
     return open_longest_.load(mo::relaxed);  // hint: too short a one costs a look at the plan
@@ -296,7 +295,8 @@ class circuit_breaker {
   bool count(const breaker_plan& plan, breaker_word word, breaker_effect effect, bool slow, time_point now) noexcept;
   breaker_cause count_last(last_calls_rule rule, breaker_word seen, bool failed, bool slow) noexcept;
   report_result told(report_result result) noexcept;
-  report_result report_by_word(breaker_word seen, breaker_effect effect, bool slow, time_point now) noexcept;
+  report_result report_by_word(const breaker_plan& plan, breaker_word before, breaker_word seen, breaker_effect effect,
+                               bool slow, time_point now) noexcept;
   report_result report_closed(const breaker_plan& plan, breaker_word before, breaker_word seen, breaker_effect effect,
                               bool slow, time_point now) noexcept;
   // Within one bucket of time the number of calls in the window only grows: once enough, enough till the bucket ends.
