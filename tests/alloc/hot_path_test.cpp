@@ -22,9 +22,12 @@
 #include "holdfast/policy/circuit_breaker.hpp"
 #include "holdfast/policy/describe.hpp"
 #include "holdfast/policy/fallback.hpp"
+#include "holdfast/policy/flight_budget.hpp"
 #include "holdfast/policy/rate_limiter.hpp"
+#include "holdfast/policy/rate_table.hpp"
 #include "holdfast/policy/retry.hpp"
 #include "holdfast/policy/retry_budget.hpp"
+#include "holdfast/policy/retry_throttle.hpp"
 #include "holdfast/queue/broadcast_ring.hpp"
 #include "holdfast/queue/fan_in.hpp"
 #include "holdfast/queue/intrusive_mpsc_list.hpp"
@@ -372,6 +375,51 @@ TEST_CASE("a rate limiter grants, reserves, refuses, takes back and changes its 
   CHECK(granted > 0);
   CHECK(refused > rounds);
   CHECK(given_back > 0);
+}
+
+TEST_CASE("a table of rates makes, finds, evicts and refuses, and overflows, on a quiet path", "[alloc][hot]") {
+  const auto memory = std::make_unique<rate_table_memory<16>>();
+  rate_table table(*memory, {.each = {.permits = 1'000, .per = 1s, .burst = 2},
+                             .overflow = {.permits = 10, .per = 1s, .burst = 1},
+                             .secret = {1, 2}});
+  std::uint64_t granted = 0;
+  std::uint64_t refused = 0;
+  {
+    const hot_path_scope scope("rate_table");
+    for (int i = 0; i < rounds; ++i) {
+      const time_point now = start + i * 40us;
+      const auto n = static_cast<std::uint64_t>(i % 37);
+      table.try_take(table.key(n), now) ? ++granted : ++refused;
+      table.try_take("tenant-7", now, 2) ? ++granted : ++refused;
+      refused += table.look(table.key(n), now).has_value() ? 0U : 1U;
+    }
+  }
+  CHECK(granted > 0);
+  CHECK(refused > 0);
+  CHECK(table.totals().evicted > 0);
+  CHECK(table.totals().overflowed > 0);
+}
+
+TEST_CASE("budgets of every kind grant, deny and take back on a quiet path", "[alloc][hot]") {
+  retry_throttle throttle({.max_tokens = 10, .ratio_permille = 300});
+  flight_budget flights({.percent = 20, .min_concurrency = 1});
+  std::uint64_t denied = 0;
+  {
+    const hot_path_scope scope("retry_throttle and flight_budget");
+    for (int i = 0; i < rounds; ++i) {
+      const time_point now = start + i * 1ms;
+      throttle.on_result(i % 3 == 0 ? verdict::transient : verdict::ok);
+      denied += throttle.try_take(now) ? 0U : 1U;
+      flights.on_first_attempt();
+      const auto first = flights.try_take(now);
+      const auto second = flights.try_take(now);
+      denied += second ? 0U : 1U;
+      flights.give_back(first.taken + second.taken);
+      flights.on_call_end();
+    }
+  }
+  CHECK(denied > 0);
+  CHECK(flights.retries() == 0);
 }
 
 TEST_CASE("events are published, dropped, drained and told, and errors described, on a quiet path", "[alloc][hot]") {
