@@ -300,6 +300,19 @@ TEST_CASE("hedges are paid by a budget of any kind, and their ends are heard of"
     CHECK(throttle.balance_milli() == 1'000);
     REQUIRE(call.finish(0, verdict::ok, {}, start + 20ms).step == hedge_step::won);
     CHECK(throttle.balance_milli() == 1'100);
+    // One that lost and was slow counts for the breaker, and puts nothing back.
+    circuit_breaker judge({.slow_call = 5ms, .slow_permille = 1000});
+    const guard judged{.breaker = &judge, .budget = &throttle};
+    hedge_machine<1> slow(judged, options, nullptr, repeatable, quiet);
+    throttle.on_result(verdict::ok);
+    REQUIRE(throttle.balance_milli() == 1'200);
+    REQUIRE(slow.start(start + 20ms).step == hedge_step::begin);
+    REQUIRE(slow.on_time(start + 30ms).step == hedge_step::begin);
+    REQUIRE(slow.finish(1, verdict::ok, {}, start + 31ms).step == hedge_step::won);
+    CHECK(throttle.balance_milli() == 1'300);
+    REQUIRE(slow.finish(0, verdict::cancelled, {}, start + 32ms).step == hedge_step::lost);
+    CHECK(judge.snapshot(start + 32ms).window_slow == 1);
+    CHECK(throttle.balance_milli() == 1'300);
     throttle.on_result(verdict::transient);
     hedge_machine<1> none(g, options, nullptr, repeatable, quiet);
     REQUIRE(none.start(start + 30ms).step == hedge_step::begin);

@@ -271,8 +271,8 @@ class hedge_machine {
     const duration took = now - one.what.begun;
     one.under_way = false;
     --under_way_;
-    // Each but the first was paid for.
-    guard_.budget.on_attempt_end(kind, one.what.number > 1 ? 1U : 0U);
+    // Each but the first was paid for. A loser says nothing of its dependency, slow or not: nobody waited for its answer.
+    guard_.budget.on_attempt_end(over_ ? verdict::cancelled : kind, one.what.number > 1 ? 1U : 0U);
     if (guard_.breaker != nullptr) {
       const auto reported = guard_.breaker->report(std::move(one.ticket), kind, now, took);
       if (reported.transition) observer_.on_transition(guard_, reported.transition);
