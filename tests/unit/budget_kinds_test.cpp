@@ -145,6 +145,25 @@ TEST_CASE("Envoy: a share of nothing, and of a fraction, is none", "[flight_budg
   CHECK(rounded.most(99) == 19);
 }
 
+TEST_CASE("a flight budget's snapshot tells what a person asks", "[flight_budget]") {
+  flight_budget b({.percent = 50, .min_concurrency = 1});
+  for (int i = 0; i < 4; ++i) b.on_first_attempt();
+  CHECK(b.try_take(start));
+  CHECK(b.try_take(start));
+  CHECK_FALSE(b.try_take(start));
+  CHECK_FALSE(b.try_take(start));
+  const auto seen = b.snapshot();
+  CHECK(seen.calls == 4);
+  CHECK(seen.retries == 2);
+  CHECK(seen.most == 2);
+  CHECK(seen.granted == 2);
+  CHECK(seen.denied == 2);
+  CHECK(seen.held_back == 1);
+  b.give_back(2);
+  for (int i = 0; i < 4; ++i) b.on_call_end();
+  CHECK(b.snapshot().calls == 0);
+}
+
 TEST_CASE("R5: of what a flight budget denies one a cool-down gives notice", "[flight_budget]") {
   flight_budget b({.percent = 0, .min_concurrency = 0, .notice_every = 1min});
   CHECK(b.try_take(start).gives_notice);

@@ -426,3 +426,27 @@ TEST_CASE("options of an swr_cache name what is wrong", "[swr_cache]") {
   static_assert(validate(swr_cache_options{.flights = 0}).field == "flights");
   static_assert(validate(swr_cache_options{.lease = 0ns}).field == "lease");
 }
+
+TEST_CASE("a snapshot tells what a person asks of a cache and its flights", "[swr_cache]") {
+  numbers c(options);
+  CHECK(c.snapshot().values.size == 0);
+  CHECK(c.snapshot().values.capacity == c.values().capacity());
+  fetched(c, 7, 70, start);
+  auto leads = c.ask(8, start);
+  REQUIRE(leads.mine);
+  CHECK(c.snapshot().values.size == 1);
+  CHECK(c.snapshot().flights.under_way == 1);
+  CHECK(c.fail(std::move(leads.mine), errc::fallback_exhausted, start, start) == swr_publish::kept);
+  const auto failed = c.snapshot();
+  CHECK(failed.failures.size == 1);
+  CHECK(failed.flights.under_way == 0);
+  // A lease that is over, and its result too late.
+  auto slow = c.ask(9, start);
+  auto next = c.ask(9, start + options.lease + 2ms);
+  REQUIRE(next.mine);
+  CHECK(c.publish(std::move(slow.mine), 90, start) == swr_publish::dropped);
+  const auto late = c.snapshot();
+  CHECK(late.flights.taken_over == 1);
+  CHECK(late.flights.under_way == 1);
+  CHECK(late.dropped == 1);
+}

@@ -6,6 +6,7 @@
 //   put           any thread   never waits                     O(ways), copy            never       busy or older
 //   erase         any thread   lock-free, bounded              O(ways)                  never       false: was not there
 //   erase_until   any thread   never waits                     O(ways)                  never       busy or older
+//   snapshot      any thread   wait-free                       O(capacity)              never       -
 //   construction  one thread   -                               O(capacity)              once        asserted
 //
 // In short: any thread | reads lock-free, a write never waits | at construction | a miss; `busy` for a second writer
@@ -58,6 +59,14 @@
 #include "holdfast/time/clock.hpp"
 
 namespace holdfast {
+
+// A stale observer's view.
+struct cache_snapshot {
+  std::size_t capacity = 0;
+  std::size_t size = 0;
+  std::uint64_t evicted = 0;  // values that made room for others
+  std::uint64_t busy = 0;     // puts given up for another one's
+};
 
 enum class cache_state : std::uint8_t {
   miss,     // never seen, evicted, or erased
@@ -272,6 +281,7 @@ class cache {
   }
   [[nodiscard]] std::uint64_t evicted() const noexcept { return evicted_.load(mo::relaxed); }  // counter: evictions
   [[nodiscard]] std::uint64_t busy() const noexcept { return busy_.load(mo::relaxed); }        // counter: puts given up
+  [[nodiscard]] cache_snapshot snapshot() const noexcept { return {capacity(), size_approx(), evicted(), busy()}; }
   [[nodiscard]] const cache_options& options() const noexcept { return options_; }
 
  private:

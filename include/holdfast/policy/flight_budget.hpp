@@ -8,6 +8,7 @@
 //                                                 denied: two counters                      gives notice
 //   give_back          any thread     wait-free   one fetch_sub                 never       -
 //   calls, retries     any observer   wait-free   one load                      never       -
+//   snapshot           any observer   wait-free   four loads                    never       -
 //
 // In short: any thread | lock-free | never | counted, and one a cool-down gives notice
 //
@@ -54,6 +55,16 @@ constexpr option_error validate(const flight_budget_options& o) noexcept {
                   at_most("notice_every", o.notice_every.count(), duration(std::chrono::hours(24)).count()));
 }
 static_assert(!validate(flight_budget_options{}));
+
+// A stale observer's view.
+struct flight_budget_snapshot {
+  std::uint32_t calls = 0;    // under way
+  std::uint32_t retries = 0;  // under way
+  std::uint32_t most = 0;     // retries that are allowed beside so many calls
+  std::uint64_t granted = 0;
+  std::uint64_t denied = 0;
+  std::uint32_t held_back = 0;  // denied without a notice since the last one
+};
 
 class alignas(cache_line_size) flight_budget {
  public:
@@ -103,6 +114,10 @@ class alignas(cache_line_size) flight_budget {
   }
   [[nodiscard]] std::uint64_t granted() const noexcept { return granted_.load(mo::relaxed); }  // counter:
   [[nodiscard]] std::uint64_t denied() const noexcept { return denied_.load(mo::relaxed); }    // counter:
+  [[nodiscard]] flight_budget_snapshot snapshot() const noexcept {
+    const std::uint64_t seen = word_.load(mo::relaxed);  // hint: as above
+    return {calls_in(seen), retries_in(seen), most(calls_in(seen)), granted(), denied(), notice_.held_back()};
+  }
   // How many retries may be under way beside so many calls.
   [[nodiscard]] std::uint32_t most(std::uint32_t calls) const noexcept {
     const std::uint64_t share = std::uint64_t{calls} * options_.percent / 100;

@@ -9,6 +9,7 @@
 //   leads, over    any thread     wait-free            one load                        never       -
 //   wait           any follower   blocking             one load, one CAS, sleep        never       false: its time is over
 //   forget         any thread     lock-free            a line, and a fence             never       -
+//   snapshot       any thread     wait-free            O(flights)                      never       -
 //   construction   one thread     -                    O(flights)                      once        asserted
 //
 // In short: any thread | lock-free; who waits, sleeps | at construction | `busy`: too many other flights
@@ -77,6 +78,13 @@ constexpr option_error validate(const single_flight_options& o) noexcept {
   return first_of(at_least("flights", o.flights, 1), at_most("flights", o.flights, 1 << 24),
                   at_least("lease", o.lease.count(), 1), at_most("lease", o.lease.count(), longest.count()));
 }
+
+// A stale observer's view.
+struct single_flight_snapshot {
+  std::size_t under_way = 0;     // flights, overdue ones among them
+  std::uint64_t busy = 0;        // who was turned away by a full set
+  std::uint64_t taken_over = 0;  // leases that ended before their flights did
+};
 
 // Ways: fewer than a line has room for, so that a test can explore them all.
 template <std::size_t Ways = 8>
@@ -221,6 +229,14 @@ class basic_single_flight {
   [[nodiscard]] std::uint64_t busy() const noexcept { return busy_.load(mo::relaxed); }  // counter: sets found full
   // counter: leases that ended before their flights did
   [[nodiscard]] std::uint64_t taken_over() const noexcept { return taken_over_.load(mo::relaxed); }
+  [[nodiscard]] single_flight_snapshot snapshot() const noexcept {
+    single_flight_snapshot now{.busy = busy(), .taken_over = taken_over()};
+    for (std::size_t i = 0; i < set_count_; ++i) {
+      for (const auto& word : sets_[i].words)
+        now.under_way += state_of(word.load(mo::relaxed)) == flying ? 1U : 0U;  // hint: a stale observer's view
+    }
+    return now;
+  }
 
  private:
   // A word: tick : 31 | part of the hash : 14 | generation : 16 | awaited : 1 | state : 2. The lower half, on which followers

@@ -84,6 +84,14 @@ constexpr option_error validate(const swr_cache_options& o) noexcept {
                   validate(single_flight_options{o.flights, o.lease}));
 }
 
+// A stale observer's view.
+struct swr_cache_snapshot {
+  cache_snapshot values{};
+  cache_snapshot failures{};
+  single_flight_snapshot flights{};
+  std::uint64_t dropped = 0;  // results that came too late to be shared
+};
+
 enum class swr_state : std::uint8_t {
   none,      // nothing that may be served
   fresh,     // or brought by the flight that was followed
@@ -234,6 +242,9 @@ class swr_cache {
   [[nodiscard]] const cache<Key, Value, Hash>& values() const noexcept { return values_; }
   [[nodiscard]] const Flights& flights() const noexcept { return flights_; }
   [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_.load(mo::relaxed); }  // counter: late results
+  [[nodiscard]] swr_cache_snapshot snapshot() const noexcept {
+    return {values_.snapshot(), failures_.snapshot(), flights_.snapshot(), dropped()};
+  }
   [[nodiscard]] const swr_cache_options& options() const noexcept { return options_; }
 
   // Does it say something about the key, or about the leader alone?
