@@ -2,9 +2,16 @@
 // What hurt the users of other libraries, a case for each report: the same calls in the same order, and what they should
 // have seen. The number in a name is that of the project's issue or pull request. Reports whose lesson is the behaviour of one
 // header alone stand, under the same names, in that header's own test.
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <array>
+#include <csignal>
 #include <cstdint>
 #include <memory>
+#include <new>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -12,7 +19,9 @@
 #include "holdfast/core/error_domain.hpp"
 #include "holdfast/core/random.hpp"
 #include "holdfast/exec/call.hpp"
+#include "holdfast/ipc/shared_segment.hpp"
 #include "holdfast/policy/circuit_breaker.hpp"
+#include "holdfast/policy/compact_breaker.hpp"
 #include "holdfast/policy/rate_limiter.hpp"
 #include "holdfast/policy/retry_budget.hpp"
 
@@ -399,4 +408,87 @@ TEST_CASE(
     CHECK_FALSE(got.ok());
   }
   CHECK(calls == 1007);
+}
+
+TEST_CASE(
+    "other options keep the circuit, its counts and the calls under way (resilience4j 2325, opossum 450, Polly's "
+    "reload)",
+    "[field]") {
+  const auto breaker = breaker_with<circuit_breaker>(rules);
+  auto under_way = breaker->admit(start);
+  call(*breaker, verdict::transient, start);
+  call(*breaker, verdict::transient, start);
+  auto stricter = rules;
+  stricter.min_calls = 3;
+  const auto told = breaker->reconfigure(stricter, start);
+  REQUIRE(told);
+  CHECK(told.window_kept);
+  CHECK(breaker->snapshot(start).window_failed == 2);
+  // The call that began by the old options is counted, and the new ones judge all three.
+  CHECK(breaker->report(std::move(under_way.ticket), verdict::transient, start).transition.to == state::open);
+  const time_point until = start + breaker->admit(start).refusal.retry_after;
+  auto longer = stricter;
+  longer.open_base = longer.open_max = 60s;
+  REQUIRE(breaker->reconfigure(longer, start));
+  CHECK(breaker->state() == state::open);
+  CHECK_FALSE(breaker->admit(until - tick));
+  CHECK(breaker->admit(until));  // as it told its callers
+}
+
+TEST_CASE("who comes later to what processes share finds it as it is (semian 27, pybreaker 26: a new one reset it)",
+          "[field]") {
+  using common = shared_segment<compact_breaker_options, compact_breaker, retry_budget>;
+  const std::string name = "/holdfast_field_" + std::to_string(::getpid());
+  const compact_breaker_options o{.rules = rules};
+  const retry_budget_options few{.ratio_permille = 0, .min_per_second = 0, .burst = 5};
+  auto first = common::open_or_create(name, {}, o, from_nothing{}, few);
+  REQUIRE(first.ok());
+  CHECK(first->made());
+  const compact_breaker_rules mine(first->get<compact_breaker_options>());
+  for (int i = 0; i < 4; ++i) {
+    auto admitted = first->get<compact_breaker>().admit(mine, start);
+    REQUIRE(admitted);
+    static_cast<void>(first->get<compact_breaker>().report(std::move(admitted.ticket), verdict::transient, start));
+  }
+  REQUIRE(first->get<retry_budget>().try_take(start, 3));
+  auto second = common::open_or_create(name, {}, o, from_nothing{}, few);
+  REQUIRE(second.ok());
+  CHECK_FALSE(second->made());
+  CHECK(second->get<compact_breaker>().state() == state::open);
+  CHECK(second->get<retry_budget>().balance_milli(start) == 2'000);
+  CHECK(common::unlink(name).ok());
+}
+
+TEST_CASE("what a killed process held comes back (OloEngine 849: its permit never did)", "[field]") {
+  void* const memory =
+      ::mmap(nullptr, sizeof(compact_breaker), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(memory != MAP_FAILED);
+  auto& breaker = *new (memory) compact_breaker;
+  const compact_breaker_rules all({.rules = rules});
+  for (int i = 0; i < 4; ++i) {
+    auto admitted = breaker.admit(all, start);
+    static_cast<void>(breaker.report(std::move(admitted.ticket), verdict::transient, start));
+  }
+  const time_point until = start + breaker.admit(all, start).refusal.retry_after;
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    std::vector<compact_breaker::permit> probes;
+    for (int i = 0; i < rules.probes; ++i) probes.push_back(std::move(breaker.admit(all, until).ticket));
+    ::raise(SIGKILL);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  CHECK_FALSE(breaker.admit(all, until));
+  const time_point later = until + rules.probe_lease + tick;
+  std::vector<compact_breaker::permit> probes;
+  for (int i = 0; i < rules.probes; ++i) {
+    auto admitted = breaker.admit(all, later);
+    REQUIRE(admitted);
+    probes.push_back(std::move(admitted.ticket));
+  }
+  for (auto& probe : probes) static_cast<void>(breaker.report(std::move(probe), verdict::ok, later));
+  CHECK(breaker.state() == state::closed);
+  ::munmap(memory, sizeof(compact_breaker));
 }
