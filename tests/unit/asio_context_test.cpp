@@ -167,3 +167,28 @@ TEST_CASE(
     CHECK(seen[static_cast<std::size_t>(i)] == notes{"step", mine, mine, mine});
   }
 }
+
+TEST_CASE(
+    "asio_context: a scope that a coroutine opens when its call has ended comes back to a context that is there, too",
+    "[asio_context]") {
+  asio::io_context io;
+  const guard protects{};
+  notes seen;
+  const auto body = [&]() -> asio::awaitable<void> {
+    const auto op = [](const attempt&) -> asio::awaitable<outcome<int>> { co_return 7; };
+    // Goes on inside the call's completion.
+    const outcome<int> got = co_await async_call(io.get_executor(), protects, {}, op, asio::use_awaitable);
+    {
+      const context_scope scope(named(got.ok() ? "step" : "failed"));
+      seen.push_back(here());
+      co_await a_moment();
+    }
+    seen.push_back(here());
+  };
+  {
+    const context_scope of_request(named("request"));
+    asio::co_spawn(carrying(io.get_executor()), body, asio::detached);
+  }
+  io.run();
+  CHECK(seen == notes{"step", "request"});
+}

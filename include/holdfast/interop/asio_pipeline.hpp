@@ -110,7 +110,11 @@ auto async_call(const boost::asio::any_io_executor& executor, const Callee& call
     const auto in_context = carrying(where);
     auto done = [handler = std::move(handler), of = in_context.carried()](const std::exception_ptr& thrown,
                                                                           std::optional<result> left) mutable {
-      const context_scope scope(*of);
+      // Where an executor has lent that context already, its own stays: it outlives this block, in which a coroutine may go on
+      // and open scopes that end later.
+      std::optional<context_scope> scope;
+      const holdfast::context& has = current_context();
+      if (has.trace != of->trace || has.correlation_id != of->correlation_id.view()) scope.emplace(*of);
       std::move(handler)(result_or_thrown(thrown, std::move(left)));
     };
     asio::co_spawn(in_context, spawned_call(async_call(*whom, inherits, std::move(asked), std::move(hears))),
