@@ -214,6 +214,15 @@ TEST_CASE("a callee that says when it may be asked again is not asked before, an
   never.start(start);
   CHECK(is(never.finish(0, verdict::throttled, busy, start + 1ms), hedge_step::failed));
   CHECK(never.failure().stopped_by == errc::deadline_infeasible);
+  // What a header of too many digits comes to is never, with a deadline and without one.
+  busy.retry_after = duration::max();
+  for (const deadline until : {repeatable.until, deadline::never()}) {
+    auto for_ever = on.call({.until = until, .safety = idempotency::idempotent});
+    for_ever.start(start);
+    CHECK(is(for_ever.finish(0, verdict::throttled, busy, start + 1ms), hedge_step::failed));
+    CHECK(for_ever.failure().stopped_by == errc::deadline_infeasible);
+    CHECK(for_ever.attempts() == 1);
+  }
   // Nor where no hedge is left for then.
   busy.retry_after = 30ms;
   auto unsafe = on.call({.until = deadline(start + 1s)});

@@ -44,6 +44,7 @@
 #include "holdfast/policy/rate_limiter.hpp"
 #include "holdfast/policy/retry.hpp"
 #include "holdfast/time/clock.hpp"
+#include "holdfast/time/deadline.hpp"
 
 namespace holdfast {
 
@@ -123,10 +124,12 @@ class hedge_machine {
     last_ = why;
     if (!is_retriable(why) || why.no_retry) {
       next_at_ = time_point::max();
-    } else if (const time_point soonest = now + why.retry_after; soonest > now) {
-      // Not before the callee's hint; and nobody waits for what will be forbidden.
-      stopped_by_ = may_hedge(options_, begun_attempts_ - 1U, context_.safety, context_.is_retry, soonest,
-                              context_.until, nullptr, nullptr);
+    } else if (const time_point soonest = deadline::after(now, why.retry_after).at(); soonest > now) {
+      // Not before the callee's hint, which may be never; and nobody waits for what will be forbidden.
+      stopped_by_ = soonest == time_point::max()
+                        ? errc::deadline_infeasible
+                        : may_hedge(options_, begun_attempts_ - 1U, context_.safety, context_.is_retry, soonest,
+                                    context_.until, nullptr, nullptr);
       next_at_ = stopped_by_ == errc{} ? soonest : time_point::max();
     } else if (const hedge_action next = another(now); next.step == hedge_step::begin) {
       return next;
