@@ -50,7 +50,11 @@ TEST_CASE("what an attempt throws comes out of the call when the others have end
 
 TEST_CASE("what an operation throws before there is anything to await comes out of the call", "[co_hedge]") {
   stage on;
-  const auto throws = [](const stoppable_attempt&) -> task<outcome<int>> { throw std::runtime_error("on purpose"); };
+  const auto answers = []() -> task<outcome<int>> { co_return 1; };
+  const auto throws = [&](const stoppable_attempt& a) {  // no coroutine: there is no task yet
+    if (a.number == 1) throw std::runtime_error("on purpose");
+    return answers();
+  };
   CHECK_THROWS_WITH(on.call(throws), "on purpose");
   on.nothing_is_left();
 }
