@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <deque>
 #include <optional>
 #include <string_view>
@@ -177,6 +178,7 @@ class layer final : public callee, public caller, public actor {
         if (wakes >= c.what.client_until) ++found_.sleeps_past_client;
         return time_.at(wakes, *this, timer_of(place));
       }
+      case holdfast::call_step::room: std::abort();  // no guard here has a room that is waited for
       case holdfast::call_step::done: return end(place, c.machine->failure());
     }
   }
