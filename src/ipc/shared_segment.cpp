@@ -335,7 +335,9 @@ outcome<segment_mapping> segment_mapping::get(std::string_view name, const segme
       });
     const bool lost_a_race = opened < 0 && errno == EEXIST;
     if (opened < 0 && !lost_a_race) return system_error(errno, "shm_open", options.why);
-    if (!lost_a_race) {
+    if (lost_a_race) {
+      meanwhile = errc::segment_busy;  // somebody has just begun
+    } else {
       const descriptor file(opened);
       struct stat s {};
       std::uint64_t state = read_state(file.get());

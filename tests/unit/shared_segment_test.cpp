@@ -7,9 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <barrier>
+#include <cstddef>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "holdfast/policy/breaker_table.hpp"
@@ -449,6 +454,48 @@ TEST_CASE("S3: who is at it is waited for as long as patience lasts", "[shared_s
   CHECK(steady_clock::now() - before >= 40ms);
   REQUIRE(::flock(file.fd, LOCK_UN) == 0);
   CHECK(two::create(name, t.options, rate, budget).ok());
+}
+
+TEST_CASE("S4: one of those who create it at the same time makes it, and nobody is told that somebody died",
+          "[shared_segment]") {
+  constexpr int rounds = 1'500;
+  struct counts {
+    int made = 0;
+    int had = 0;
+    int busy = 0;
+    int other = 0;
+  };
+  std::array<counts, 3> seen{};
+  const name_of_own name;
+  const auto remove = [&name]() noexcept { name.remove(); };
+  std::barrier begins(static_cast<std::ptrdiff_t>(seen.size()), remove);
+  const auto creates = [&](counts& mine) {
+    for (int i = 0; i < rounds; ++i) {
+      begins.arrive_and_wait();
+      const auto got = two::open_or_create(name, {.patience = 0ns}, rate, budget);
+      if (got.ok()) {
+        mine.made += got->made() ? 1 : 0;
+        ++mine.had;
+      } else {
+        ++(got.error().code == errc::segment_busy ? mine.busy : mine.other);
+      }
+    }
+  };
+  std::thread second(creates, std::ref(seen[1]));
+  std::thread third(creates, std::ref(seen[2]));
+  creates(seen[0]);
+  second.join();
+  third.join();
+  counts all;
+  for (const counts& one : seen) {
+    all.made += one.made;
+    all.had += one.had;
+    all.busy += one.busy;
+    all.other += one.other;
+  }
+  CHECK(all.made == rounds);
+  CHECK(all.had + all.busy == 3 * rounds);
+  CHECK(all.other == 0);
 }
 
 TEST_CASE("S5: whatever the bytes, they are judged without reading beyond them", "[shared_segment]") {
