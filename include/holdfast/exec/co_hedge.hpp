@@ -34,7 +34,8 @@
 // `Hedges` is how many the call's frame has room for: at least how.options.max_hedges.
 //
 // Memory: in `room` the frame, about 1,000 bytes and 100 for each hedge after the first, and 300 for each attempt, with what T and
-// op take; they are given back when the call ends.
+// op take; they are given back when the call ends. An attempt begins in a step of the loop, which cannot fail: where its frame
+// does not fit into `room`, and there is no other memory either, the program ends.
 //
 // Proof: unit/co_hedge_test.cpp (H1-H4), model/co_hedge_model.cpp, alloc/co_hedge_alloc_test.cpp, stress/co_hedge_stress.cpp.
 #pragma once
