@@ -492,3 +492,57 @@ TEST_CASE("what a killed process held comes back (OloEngine 849: its permit neve
   CHECK(breaker.state() == state::closed);
   ::munmap(memory, sizeof(compact_breaker));
 }
+
+TEMPLATE_TEST_CASE("threads that go past the threshold together open the circuit all the same, each time (Envoy 18950)",
+                   "[field]", EVERY_FORM) {
+  // There a counter was to be exactly the threshold, and two that counted at once were never seen there again.
+  auto o = rules;
+  o.failure_permille = 0;
+  o.slow_permille = 0;
+  o.consecutive_failures = 3;
+  const auto breaker = breaker_with<TestType>(o);
+  time_point now = start;
+  for (int round = 0; round < 200; ++round) {
+    std::array<typename TestType::permit, 8> under_way;
+    for (auto& one : under_way) {
+      auto admitted = breaker->admit(now);
+      REQUIRE(admitted);
+      one = std::move(admitted.ticket);
+    }
+    std::vector<std::thread> reporters;
+    for (std::size_t t = 0; t < 2; ++t) {
+      reporters.emplace_back([&, t] {
+        for (std::size_t i = t; i < under_way.size(); i += 2)
+          static_cast<void>(breaker->report(std::move(under_way[i]), verdict::transient, now));
+      });
+    }
+    for (auto& reporter : reporters) reporter.join();
+    REQUIRE(breaker->state() == state::open);
+    breaker->isolate(now);
+    breaker->release(now);
+  }
+}
+
+TEMPLATE_TEST_CASE("time alone forgets no opening: there must have been an answer (Envoy 21142)", "[field]",
+                   EVERY_FORM) {
+  auto o = rules;
+  o.healthy_decay = 1s;
+  o.open_max = 60s;
+  const auto breaker = breaker_with<TestType>(o);
+  time_point now = open_it(*breaker, start);
+  const auto close_it = [&] {
+    for (auto& probe : take_all(*breaker, now)) static_cast<void>(breaker->report(std::move(probe), verdict::ok, now));
+    REQUIRE(breaker->state() == state::closed);
+  };
+  close_it();
+  now += 100s;  // closed, and nobody calls
+  time_point begun = now;
+  now = open_it(*breaker, now);
+  CHECK(now - begun >= 2s);  // the second opening in a row, twice as long
+  close_it();
+  for (int i = 0; i < 100; ++i) call(*breaker, verdict::ok, now += 2s);
+  now += o.window + o.window / 2;
+  begun = now;
+  now = open_it(*breaker, now);
+  CHECK(now - begun < 2s);
+}
