@@ -15,17 +15,14 @@
 
 #include "support/catch.hpp"
 #include "support/no_alloc.hpp"
+#include "support/test_clock.hpp"
 
 using namespace holdfast;
 using namespace std::chrono_literals;
 using test_support::allocations_in;
+using test_support::test_clock;
 
 namespace {
-
-struct test_clock {
-  const manual_clock* of;
-  [[nodiscard]] time_point now() const noexcept { return of->now(); }
-};
 
 struct tally {
   int calls = 0;

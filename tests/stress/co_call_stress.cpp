@@ -2,10 +2,11 @@
 // Coroutines that call and sleep on loops of their own, operations that resume them on another thread, and a thread that asks
 // them to stop at any moment: each call ends once, and all that it held comes back.
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <stop_token>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "holdfast/core/atomic.hpp"
@@ -16,12 +17,14 @@
 
 #include "support/catch.hpp"
 #include "support/on_thread_of.hpp"
+#include "support/two_loops.hpp"
 
 namespace {
 
 using namespace holdfast;
 using namespace std::chrono_literals;
 using test_support::on_thread_of;
+using test_support::on_two_loops;
 
 struct policies {
   bulkhead room{bulkhead_options{.limit = 3, .queue = 2}};
@@ -92,36 +95,11 @@ TEST_CASE("calls of coroutines on two loops end once each, stopped at any moment
   std::uint64_t served = 0;
   for (std::uint64_t round = 0; round < 30; ++round) {
     const auto shared = std::make_unique<policies>();
-    std::array<run_loop, 2> loops;
     std::array<ends, 2 * callers> seen{};
-    std::stop_source stop;
-    std::array<std::array<mark, callers>, 2> ended;
-    atomic<std::size_t> running{2 * callers};
-    const auto on_loop = [&](std::size_t which) {
-      run_loop& mine = loops[which];
-      for (std::size_t i = 0; i < callers; ++i) {
-        spawn(mine,
-              caller(*shared, mine, loops[1 - which], i % 2 == 0 ? stop.get_token() : std::stop_token{},
-                     round * 16 + which * 8 + i, calls, seen[which * callers + i]),
-              ended[which][i]);
-      }
-      for (const mark& one : ended[which]) {
-        mine.run_until([&one] { return one.was_run(); });
-        // [1] acq_rel, pairs with [1]: the last one lets both go
-        if (running.fetch_sub(1, mo::acq_rel) == 1) {
-          for (run_loop& each : loops) each.stop();
-        }
-      }
-      mine.run();  // those of the other loop come here for their answers
-    };
-    std::thread other(on_loop, 1);
-    std::thread stopper([&] {
-      std::this_thread::sleep_for(std::chrono::microseconds(100 * (round % 20)));
-      stop.request_stop();
-    });
-    on_loop(0);
-    other.join();
-    stopper.join();
+    on_two_loops(callers, std::chrono::microseconds(100 * (round % 20)),
+                 [&](std::size_t number, run_loop& mine, run_loop& elsewhere, std::stop_token stop) {
+                   return caller(*shared, mine, elsewhere, std::move(stop), round * 16 + number, calls, seen[number]);
+                 });
     std::uint64_t without_answer = 0;
     for (const ends& one : seen) {
       without_answer += one.failed + one.cancelled + one.refused;

@@ -2,10 +2,11 @@
 // Hedged calls on two loops, whose attempts go on and are stopped on the other thread, and a thread that asks their callers to
 // stop at any moment: each call ends once, after all of its attempts, and all that it held comes back.
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <stop_token>
-#include <thread>
+#include <utility>
 
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/random.hpp"
@@ -14,11 +15,13 @@
 #include "holdfast/exec/task.hpp"
 
 #include "support/catch.hpp"
+#include "support/two_loops.hpp"
 
 namespace {
 
 using namespace holdfast;
 using namespace std::chrono_literals;
+using test_support::on_two_loops;
 
 struct policies {
   bulkhead room{bulkhead_options{.limit = 12}};
@@ -105,36 +108,11 @@ TEST_CASE("H1, H4 hedged calls whose attempts end on two threads end once each, 
   ends over_all;
   for (std::uint64_t round = 0; round < 30; ++round) {
     const auto shared = std::make_unique<policies>();
-    std::array<run_loop, 2> loops;
     std::array<ends, 2 * callers> seen{};
-    std::stop_source stop;
-    std::array<std::array<mark, callers>, 2> ended;
-    atomic<std::size_t> running{2 * callers};
-    const auto on_loop = [&](std::size_t which) {
-      run_loop& mine = loops[which];
-      for (std::size_t i = 0; i < callers; ++i) {
-        spawn(mine,
-              caller(*shared, mine, loops[1 - which], i % 2 == 0 ? stop.get_token() : std::stop_token{},
-                     round * 16 + which * 8 + i, calls, seen[which * callers + i]),
-              ended[which][i]);
-      }
-      for (const mark& one : ended[which]) {
-        mine.run_until([&one] { return one.was_run(); });
-        // [1] acq_rel, pairs with [1]: the last one lets both go
-        if (running.fetch_sub(1, mo::acq_rel) == 1) {
-          for (run_loop& each : loops) each.stop();
-        }
-      }
-      mine.run();  // attempts of the other loop sleep here
-    };
-    std::thread other(on_loop, 1);
-    std::thread stopper([&] {
-      std::this_thread::sleep_for(std::chrono::microseconds(200 * (round % 20)));
-      stop.request_stop();
-    });
-    on_loop(0);
-    other.join();
-    stopper.join();
+    on_two_loops(callers, std::chrono::microseconds(200 * (round % 20)),
+                 [&](std::size_t number, run_loop& mine, run_loop& elsewhere, std::stop_token stop) {
+                   return caller(*shared, mine, elsewhere, std::move(stop), round * 16 + number, calls, seen[number]);
+                 });
     std::uint64_t without = 0;
     for (const ends& one : seen) {
       without += one.without;

@@ -2,11 +2,12 @@
 // Operations that sleep on another thread's loop, with deadlines about as long as they take and a thread that asks all to stop:
 // each ends once, on its own loop, and says whether it was asked.
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <stop_token>
 #include <thread>
+#include <utility>
 
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/random.hpp"
@@ -17,12 +18,14 @@
 
 #include "support/catch.hpp"
 #include "support/on_thread_of.hpp"
+#include "support/two_loops.hpp"
 
 namespace {
 
 using namespace holdfast;
 using namespace std::chrono_literals;
 using test_support::on_thread_of;
+using test_support::on_two_loops;
 
 struct ends {
   int in_time = 0;
@@ -68,36 +71,11 @@ TEST_CASE("what is awaited for so long ends once, on its loop, asked by its dead
   constexpr std::size_t callers = 4;
   ends over_all;
   for (std::uint64_t round = 0; round < 30; ++round) {
-    std::array<run_loop, 2> loops;
     std::array<ends, 2 * callers> seen{};
-    std::stop_source stop;
-    std::array<std::array<mark, callers>, 2> ended;
-    atomic<std::size_t> running{2 * callers};
-    const auto on_loop = [&](std::size_t which) {
-      run_loop& mine = loops[which];
-      for (std::size_t i = 0; i < callers; ++i) {
-        spawn(mine,
-              caller(mine, loops[1 - which], i % 2 == 0 ? stop.get_token() : std::stop_token{},
-                     round * 16 + which * 8 + i, calls, seen[which * callers + i]),
-              ended[which][i]);
-      }
-      for (const mark& one : ended[which]) {
-        mine.run_until([&one] { return one.was_run(); });
-        // [1] acq_rel, pairs with [1]: the last one lets both go
-        if (running.fetch_sub(1, mo::acq_rel) == 1) {
-          for (run_loop& each : loops) each.stop();
-        }
-      }
-      mine.run();  // those of the other loop work here
-    };
-    std::thread other(on_loop, 1);
-    std::thread stopper([&] {
-      std::this_thread::sleep_for(std::chrono::microseconds(100 * (round % 20)));
-      stop.request_stop();
-    });
-    on_loop(0);
-    other.join();
-    stopper.join();
+    on_two_loops(callers, std::chrono::microseconds(100 * (round % 20)),
+                 [&](std::size_t number, run_loop& mine, run_loop& elsewhere, std::stop_token stop) {
+                   return caller(mine, elsewhere, std::move(stop), round * 16 + number, calls, seen[number]);
+                 });
     for (const ends& one : seen) {
       CHECK(one.wrong == 0);
       CHECK(one.in_time + one.late + one.stopped == calls);

@@ -15,19 +15,15 @@
 #include "holdfast/exec/task.hpp"
 
 #include "support/catch.hpp"
+#include "support/test_clock.hpp"
 
 using namespace holdfast;
 using namespace std::chrono_literals;
+using test_support::test_clock;
 
 namespace {
 
 const error reset = make_error(std::make_error_code(std::errc::connection_reset));
-
-// A clock that the test moves, shared by copies.
-struct test_clock {
-  const manual_clock* of;
-  [[nodiscard]] time_point now() const noexcept { return of->now(); }
-};
 
 // A dependency whose answers come after `takes`, on a loop that is stepped from timer to timer.
 struct stage {

@@ -18,9 +18,11 @@
 #include "holdfast/exec/task.hpp"
 
 #include "support/catch.hpp"
+#include "support/test_clock.hpp"
 
 using namespace holdfast;
 using namespace std::chrono_literals;
+using test_support::test_clock;
 
 namespace {
 
@@ -28,12 +30,6 @@ const error reset = make_error(std::make_error_code(std::errc::connection_reset)
 const error not_found = make_error(http_error(404));
 constexpr hedge_policy after_10ms{.options = {.max_hedges = 2, .delay = 10ms}};
 constexpr call_context repeatable{.safety = idempotency::idempotent};
-
-// A clock that the test moves, shared by copies.
-struct test_clock {
-  const manual_clock* of;
-  [[nodiscard]] time_point now() const noexcept { return of->now(); }
-};
 
 // How one attempt goes.
 struct reply {

@@ -18,9 +18,11 @@
 #include "holdfast/queue/waiting_queue.hpp"
 
 #include "support/catch.hpp"
+#include "support/test_clock.hpp"
 
 using namespace holdfast;
 using namespace std::chrono_literals;
+using test_support::test_clock;
 
 namespace {
 
@@ -165,11 +167,6 @@ TEST_CASE("co_timeout: co_pop with a deadline; an item that comes in the last mo
 // ---- by co_call
 
 namespace {
-
-struct test_clock {
-  const manual_clock* of;
-  [[nodiscard]] time_point now() const noexcept { return of->now(); }
-};
 
 const error reset = make_error(std::make_error_code(std::errc::connection_reset));
 

@@ -17,9 +17,11 @@
 #include "holdfast/telemetry/context.hpp"
 
 #include "support/catch.hpp"
+#include "support/test_clock.hpp"
 
 using namespace holdfast;
 using namespace std::chrono_literals;
+using test_support::test_clock;
 
 namespace {
 
@@ -280,10 +282,6 @@ TEST_CASE("an operation and an observer of co_call have the context of who calle
     void on_retry(const guard&, const error&, std::uint16_t, duration) noexcept { seen->push_back("retry " + here()); }
     void on_give_up(const guard&, const error&) noexcept { seen->push_back("gave up " + here()); }
   };
-  struct test_clock {
-    const manual_clock* of;
-    [[nodiscard]] time_point now() const noexcept { return of->now(); }
-  };
   run_loop loop;
   manual_clock clock;
   frame_arena<4096> room;
@@ -318,10 +316,6 @@ TEST_CASE("an operation and an observer of co_call have the context of who calle
 
 TEST_CASE("every attempt of a hedged call has the context of who called, whoever's turn it is on the loop",
           "[task_context]") {
-  struct test_clock {
-    const manual_clock* of;
-    [[nodiscard]] time_point now() const noexcept { return of->now(); }
-  };
   run_loop loop;
   manual_clock clock;
   frame_arena<4096> room;
