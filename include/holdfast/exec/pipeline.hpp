@@ -115,7 +115,6 @@ class pipeline {
   static constexpr bool falls_back = order_has(order, layer_kind::fallback);
   // How many attempts a call has room for beside its first; 0 without with::hedge.
   static constexpr std::size_t hedges = (with::hedges_of<Layers> + ... + std::size_t{0});
-  using attempt_type = std::conditional_t<hedges != 0, stoppable_attempt, attempt>;
 
   constexpr explicit pipeline(std::string_view name,
                               Layers... layers) noexcept((std::is_nothrow_move_constructible_v<Layers> && ...))

@@ -71,8 +71,8 @@ auto async_call(const pipeline<Layers...>& pipe, call_context context, Op op, Ob
 template <class... Layers, class Op, class Observer = no_observer>
 requires pipeline<Layers...>::falls_back auto async_call(const pipeline<Layers...>& pipe, call_context context, Op op,
                                                          Observer observer = {})
-    -> boost::asio::awaitable<served<typename std::invoke_result_t<
-        Op&, const typename pipeline<Layers...>::attempt_type&>::value_type::value_type>> {
+    -> boost::asio::awaitable<
+        served<typename std::invoke_result_t<Op&, const stoppable_attempt&>::value_type::value_type>> {
   pipe.judge(context);
   context.until = pipe.protects().until(steady_clock::now(), context);
   auto first = co_await async_call_itself(pipe, context, std::move(op), std::move(observer));

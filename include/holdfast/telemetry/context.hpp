@@ -137,26 +137,6 @@ inline slot& current_slot() noexcept {
   return context_detail::current.generation;
 }
 
-// Makes a context the current one of this thread until the end of the block; scopes nest, innermost ends first.
-class [[nodiscard]] context_scope {
- public:
-  explicit context_scope(const context& installed) noexcept
-      : mine_(installed), before_(context_detail::current_slot()) {
-    auto& slot = context_detail::current;
-    slot.active = &mine_;
-    slot.generation = ++slot.last_generation;
-  }
-  ~context_scope() { context_detail::current_slot().back_to(before_); }
-  context_scope(const context_scope&) = delete;
-  context_scope& operator=(const context_scope&) = delete;
-
-  [[nodiscard]] const context& installed() const noexcept { return mine_; }
-
- private:
-  const context mine_;
-  const context_detail::place before_;
-};
-
 namespace context_detail {
 // A context_scope of somebody else's context, which outlives everything that is begun in it: scopes below it may end when it is
 // over, where coroutines stop in between, and then come back to a context that is there.
@@ -175,6 +155,20 @@ class [[nodiscard]] lent_scope {
   const place before_;
 };
 }  // namespace context_detail
+
+// Makes a context the current one of this thread until the end of the block; scopes nest, innermost ends first.
+class [[nodiscard]] context_scope {
+ public:
+  explicit context_scope(const context& installed) noexcept : mine_(installed), lent_(mine_) {}
+  context_scope(const context_scope&) = delete;
+  context_scope& operator=(const context_scope&) = delete;
+
+  [[nodiscard]] const context& installed() const noexcept { return mine_; }
+
+ private:
+  const context mine_;
+  const context_detail::lent_scope lent_;
+};
 
 // A callable that runs in a captured context wherever it is called: hand it to a queue, a timer or an executor.
 template <class F>
