@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: MIT
+// timer_wheel: very many timers of one thread, each with a value; what each costs does not depend on how many there are.
+//
+//   operation         caller      progress    cost              allocates   when refused
+//   schedule          its owner   wait-free   O(1)              never       an empty id: `capacity` timers are set
+//   schedule_within   its owner   wait-free   O(1)              never       the same
+//   cancel            its owner   wait-free   O(1)              never       false: it has fired, is firing, or was cancelled
+//   take              its owner   wait-free   O(1)              never       none: the same
+//   reschedule        its owner   wait-free   O(1)              never       false: as cancel, but for one that is firing
+//   extend            its owner   wait-free   O(1)              never       the same
+//   find              its owner   wait-free   O(1)              never       null: as cancel
+//   advance           its owner   as fire()   O(1) a timer      never       `more`: `most` timers were touched, others are due
+//   next_expiry       its owner   wait-free   O(levels)         never       time_point::max(): nothing is set
+//   drain             its owner   as take()   O(1) a timer      never       -
+//   size, counts      its owner   wait-free   O(1)              never       -
+//
+// In short: one owner | wait-free | never | an empty id: as many timers are set as may be
+//
+// A timer is due at any time_point. It never fires before it, and by the first advance() whose `now` is at or behind the next tick
+// after it: late by at most a tick and what advance() is late by. The tick is the largest power of two of nanoseconds that is not
+// longer than the one asked for: 1 ms becomes 0.52 ms. Timers fire in the order of their ticks, and of one tick in the order in
+// which they were set (by schedule or reschedule; extend: see there).
+//
+// An id names one timer for ever: after it has fired or was cancelled, the id is refused. (An id is told from 2^32 - 1 later
+// users of its place. Places are changed before that, so that it takes as many times `capacity` timers.)
+//
+// In fire(), the timer may be set again by its id, with reschedule or extend, and keeps it and its value; else it is gone
+// afterwards. fire() may set, move and cancel any timer. What it sets is not fired by the tick that it is called for, though it
+// may be by the same advance(): one that sets itself again for a time that has passed fires once a tick. A periodic timer is one
+// that says reschedule(id, due + period): the time it was due, not the one at which it fired, so it does not drift; or with
+// time/period.hpp where ticks that were missed are to be skipped. It must not call advance. If it throws, the timer is gone and
+// the wheel is whole.
+//
+// extend() is for a time that is put off again and again, and seldom comes, such as an idle timeout: it writes the new time down and
+// no more, and the timer is moved when its old one comes. Of one tick, timers fire in the order in which they were moved then.
+// To an earlier time, it is a reschedule.
+//
+// advance(now, most, fire) touches at most `most` timers, whether they fire or move to a lower level, and says if there are more
+// due: so a million timers of one tick do not keep the loop from its other work. Between two calls everything is allowed, and
+// order is kept. A `now` before the last one fires nothing. A jump costs as much as the timers that it makes due, not the time
+// that it passes: after a suspend all that has become due fires, in order. (steady_clock stands still in a suspend.)
+//
+// next_expiry() is when advance() has something to do: of the next 256 ticks exact, and else not later than the first timer
+// and up to six times in its life earlier, to move it to a lower level. schedule_within leaves some freedom, which saves such moves
+// and wake-ups.
+//
+// When to use it: thousands of timers or more, or where each operation is to take the same time. Some thousands that live in what
+// waits, such as a coroutine's frame: timer_heap, without a tick and a capacity; very many of those: intrusive_wheel. Timers that
+// other threads set and cancel: exec/timer_service.
+//
+// Memory: 16 bytes and the value for each timer that may be set at the same time, and wheel_chunks: with a value of 8 bytes 29.4 in
+// use where timers are cancelled in the order in which they were set, at most 50; 16 KiB for the wheel. Allocated at construction,
+// touched as it is used.
+//
+// Method: wheel_levels and wheel_chunks.
+//
+// Proof: unit/timer_wheel_test.cpp, fuzz/timer_wheel_fuzz.cpp (against a std::multimap, with callbacks and any limit),
+// alloc/timer_wheel_alloc_test.cpp, bench/timer_wheel_bench.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory_resource>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "holdfast/core/assert.hpp"
+#include "holdfast/core/option_error.hpp"
+#include "holdfast/core/prefetch.hpp"
+#include "holdfast/time/clock.hpp"
+#include "holdfast/time/wheel_chunks.hpp"
+#include "holdfast/time/wheel_levels.hpp"
+
+namespace holdfast {
+
+struct timer_wheel_options {
+  std::size_t capacity = 1024;  // timers that may be set at the same time
+  duration tick = std::chrono::milliseconds(1);
+};
+static_assert(std::is_aggregate_v<timer_wheel_options>);
+
+constexpr option_error validate(const timer_wheel_options& o) noexcept {
+  return first_of(at_least("capacity", static_cast<std::int64_t>(o.capacity), 1),
+                  at_most("capacity", static_cast<std::int64_t>(o.capacity), wheel_chunks::most_timers),
+                  at_least("tick", o.tick.count(), wheel_levels::shortest_tick.count()),
+                  at_most("tick", o.tick.count(), wheel_levels::longest_tick.count()));
+}
+
+// Of a timer of one wheel. Empty: of none.
+class timer_id {
+ public:
+  constexpr timer_id() noexcept = default;
+  constexpr explicit operator bool() const noexcept { return generation_ != 0; }
+  friend constexpr bool operator==(timer_id, timer_id) noexcept = default;
+
+  // In a word, for who keeps it elsewhere.
+  [[nodiscard]] constexpr std::uint64_t word() const noexcept { return std::uint64_t{generation_} << 32U | index_; }
+  static constexpr timer_id of_word(std::uint64_t word) noexcept {
+    return {static_cast<std::uint32_t>(word), static_cast<std::uint32_t>(word >> 32U)};
+  }
+
+ private:
+  template <class T>
+  friend class timer_wheel;
+  constexpr timer_id(std::uint32_t index, std::uint32_t generation) noexcept : index_(index), generation_(generation) {}
+
+  std::uint32_t index_ = 0;
+  std::uint32_t generation_ = 0;
+};
+
+// What is firing: valid in the call of fire().
+template <class T>
+struct expired_timer {
+  timer_id id;
+  time_point due;
+  T& what;
+};
+
+struct advance_result {
+  std::size_t fired = 0;
+  std::size_t touched = 0;  // those and the ones that were moved
+  bool more = false;        // the limit was reached before all was done that is due
+};
+
+struct timer_wheel_counts {
+  std::uint64_t scheduled = 0;  // == fired for good + cancelled + drained + set
+  std::uint64_t fired = 0;
+  std::uint64_t rearmed = 0;  // of the fired ones, those that were set again by their call
+  std::uint64_t cancelled = 0;
+  std::uint64_t drained = 0;
+  std::uint64_t moved = 0;     // to a lower level, or on because they were extended
+  std::uint64_t refused = 0;   // no place for them
+  std::uint64_t backward = 0;  // calls of advance() with an earlier time
+};
+
+template <class T>
+class timer_wheel {
+  static_assert(std::is_object_v<T> && std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>,
+                "timer_wheel: T is moved and destroyed without an exception");
+
+ public:
+  using value_type = T;
+
+  timer_wheel(const timer_wheel_options& options, time_point now,
+              std::pmr::memory_resource* memory = std::pmr::get_default_resource()) noexcept
+      : memory_(memory),
+        capacity_(static_cast<std::uint32_t>(options.capacity)),
+        block_(allocated(options, *memory)),
+        nodes_(reinterpret_cast<node*>(block_ + wheel_chunks::bytes_for(capacity_))),
+        levels_(options.tick, now),
+        lists_(block_, capacity_) {}
+  timer_wheel(const timer_wheel&) = delete;
+  timer_wheel& operator=(const timer_wheel&) = delete;
+  // Timers that are set are not fired; their values are destroyed.
+  ~timer_wheel() {
+    if constexpr (!std::is_trivially_destructible_v<T>) {
+      lists_.each([this](std::uint32_t index) { nodes_[index].what().~T(); });
+    }
+    memory_->deallocate(block_, bytes_for(capacity_), alignof(wheel_chunks::chunk));
+  }
+  // What the constructor asks its memory for.
+  static constexpr std::size_t bytes_for(std::size_t capacity) noexcept {
+    return wheel_chunks::bytes_for(capacity) + capacity * sizeof(node);
+  }
+
+  timer_id schedule(time_point due, T what) noexcept {
+    const std::uint32_t index = take_place();
+    if (index == none) {
+      ++counts_.refused;
+      return {};
+    }
+    ++counts_.scheduled;
+    node& made = nodes_[index];
+    made.due = due;
+    new (made.value) T(std::move(what));
+    put(index, levels_.slot_for(levels_.tick_when_due(due)));
+    return {index, made.generation};
+  }
+  // At a time between the two, both included, that is as cheap as can be.
+  timer_id schedule_within(time_point earliest, time_point latest, T what) noexcept {
+    return schedule(levels_.coarsest(earliest, latest), std::move(what));
+  }
+
+  bool cancel(timer_id id) noexcept {
+    if (!is_set(id)) return false;
+    take_out(id.index_);
+    drop(id.index_);
+    return true;
+  }
+  // Cancels it, and gives back its value.
+  [[nodiscard]] std::optional<T> take(timer_id id) noexcept {
+    if (!is_set(id)) return std::nullopt;
+    take_out(id.index_);
+    std::optional<T> value(std::move(nodes_[id.index_].what()));
+    drop(id.index_);
+    return value;
+  }
+
+  bool reschedule(timer_id id, time_point due) noexcept {
+    if (!exists(id)) return false;
+    if (nodes_[id.index_].at == firing) {
+      ++counts_.rearmed;
+    } else {
+      take_out(id.index_);
+    }
+    nodes_[id.index_].due = due;
+    put(id.index_, levels_.slot_for(levels_.tick_when_due(due)));
+    return true;
+  }
+  bool extend(timer_id id, time_point due) noexcept {
+    if (!exists(id)) return false;
+    node& of = nodes_[id.index_];
+    if (due < of.due || of.at == firing) return reschedule(id, due);
+    of.due = due;
+    return true;
+  }
+
+  // The value of a timer that is set or firing.
+  [[nodiscard]] T* find(timer_id id) noexcept { return exists(id) ? &nodes_[id.index_].what() : nullptr; }
+  // Not of one that is firing.
+  [[nodiscard]] bool is_set(timer_id id) const noexcept { return exists(id) && nodes_[id.index_].at != firing; }
+
+  // fire(expired_timer<T>&) for those that are due.
+  template <class Fire>
+  advance_result advance(time_point now, std::size_t most, Fire&& fire) {
+    HOLDFAST_ASSERT(!advancing_);
+    const advancing guard(*this);
+    advance_result result;
+    const std::uint64_t until = levels_.tick_at(now);
+    if (until < levels_.now()) {
+      ++counts_.backward;
+      return result;
+    }
+    for (;;) {
+      const wheel_levels::place next = levels_.first();
+      if (next.tick > until) {
+        levels_.arrive(until);
+        return result;
+      }
+      if (result.touched == most) {
+        result.more = true;
+        return result;
+      }
+      if (next.level() == 0) {
+        walk_due(next, most, result, fire);
+      } else {
+        levels_.moves_on(next);
+        walk(next.slot, most, result, [this](std::uint32_t index) noexcept { move_on(index); });
+      }
+    }
+  }
+
+  [[nodiscard]] time_point next_expiry() const noexcept {
+    const wheel_levels::place next = levels_.first();
+    return next.tick == wheel_levels::no_tick ? time_point::max() : levels_.begin_of(next.tick);
+  }
+
+  // take(timer_id, time_point due, T&&) for every timer that is set, in no order: it is set no more. Not in fire().
+  template <class Take>
+  void drain(Take&& take) {
+    HOLDFAST_ASSERT(!advancing_);
+    while (size_ != 0) {
+      const std::uint32_t slot = levels_.first().slot;
+      lists_.walk(
+          slot, size_,
+          [&](std::uint32_t index) {
+            const timer_id id(index, nodes_[index].generation);
+            const time_point due = nodes_[index].due;
+            T value(std::move(nodes_[index].what()));
+            release(index);
+            ++counts_.drained;
+            take(id, due, std::move(value));
+          },
+          [this](std::uint32_t index) noexcept { prepare(index); });
+      if (lists_.empty(slot)) levels_.emptied(slot);
+    }
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] duration tick() const noexcept { return levels_.tick(); }
+  // Up to where it has advanced: the begin of a tick.
+  [[nodiscard]] time_point now() const noexcept { return levels_.begin_of(levels_.now()); }
+  [[nodiscard]] const timer_wheel_counts& counts() const noexcept { return counts_; }
+
+ private:
+  static constexpr std::uint32_t none = wheel_chunks::none;
+  static constexpr wheel_chunks::place firing = none - 1;  // no place, and no free one either
+  // So often a place is used before it has to wait until all others that are free were.
+  static constexpr std::uint32_t turns = std::uint32_t{1} << 16U;
+
+  struct node {
+    time_point due;
+    std::uint32_t at;          // where it lies, or firing; of a free one: the next free one
+    std::uint32_t generation;  // of its id; of a free one: of the next id
+    alignas(T) std::byte value[sizeof(T)];
+
+    [[nodiscard]] T& what() noexcept { return *std::launder(reinterpret_cast<T*>(value)); }
+  };
+  static_assert(alignof(node) <= alignof(wheel_chunks::chunk), "timer_wheel: T's alignment is at most a cache line");
+
+  static std::byte* allocated(const timer_wheel_options& options, std::pmr::memory_resource& memory) noexcept {
+    HOLDFAST_ASSERT(!validate(options));
+    return static_cast<std::byte*>(memory.allocate(bytes_for(options.capacity), alignof(wheel_chunks::chunk)));
+  }
+
+  // Around everything that fires: also where that throws.
+  class advancing {
+   public:
+    explicit advancing(timer_wheel& of) noexcept : of_(of) { of_.advancing_ = true; }
+    advancing(const advancing&) = delete;
+    advancing& operator=(const advancing&) = delete;
+    ~advancing() {
+      of_.advancing_ = false;
+      of_.levels_.fired();
+    }
+
+   private:
+    timer_wheel& of_;
+  };
+  // A timer while it fires: gone afterwards, if it was not set again.
+  class shot {
+   public:
+    shot(timer_wheel& of, std::uint32_t index) noexcept : of_(of), index_(index) { of_.nodes_[index].at = firing; }
+    shot(const shot&) = delete;
+    shot& operator=(const shot&) = delete;
+    ~shot() {
+      if (of_.nodes_[index_].at == firing) of_.release(index_);
+    }
+
+   private:
+    timer_wheel& of_;
+    const std::uint32_t index_;
+  };
+  class walked_slot {
+   public:
+    walked_slot(timer_wheel& of, std::uint32_t slot) noexcept : of_(of), slot_(slot) {}
+    walked_slot(const walked_slot&) = delete;
+    walked_slot& operator=(const walked_slot&) = delete;
+    ~walked_slot() {
+      if (of_.lists_.empty(slot_)) of_.levels_.emptied(slot_);
+    }
+
+   private:
+    timer_wheel& of_;
+    const std::uint32_t slot_;
+  };
+
+  template <class TakeOne>
+  void walk(std::uint32_t slot, std::size_t most, advance_result& result, TakeOne&& take_one) {
+    const walked_slot ends(*this, slot);
+    result.touched +=
+        lists_.walk(slot, most - result.touched, take_one, [this](std::uint32_t index) noexcept { prepare(index); });
+  }
+  template <class Fire>
+  void walk_due(const wheel_levels::place& at, std::size_t most, advance_result& result, Fire& fire) {
+    levels_.fires(at.tick);
+    walk(at.slot, most, result, [this, &result, &fire](std::uint32_t index) {
+      node& of = nodes_[index];
+      if (levels_.tick_when_due(of.due) > levels_.now()) {
+        move_on(index);  // it was extended
+        return;
+      }
+      ++counts_.fired;
+      ++result.fired;
+      const shot now(*this, index);
+      expired_timer<T> what{timer_id(index, of.generation), of.due, of.what()};
+      fire(what);
+    });
+  }
+  void move_on(std::uint32_t index) noexcept {
+    ++counts_.moved;
+    put(index, levels_.slot_of(levels_.tick_when_due(nodes_[index].due)));
+  }
+  void prepare(std::uint32_t index) const noexcept {
+    prefetch_for_write(reinterpret_cast<const std::byte*>(nodes_ + index));
+  }
+
+  [[nodiscard]] bool exists(timer_id id) const noexcept {
+    return id && id.index_ < fresh_ && nodes_[id.index_].generation == id.generation_;
+  }
+
+  void put(std::uint32_t index, std::uint32_t slot) noexcept {
+    bool was_empty = false;
+    nodes_[index].at =
+        lists_.append(slot, index, was_empty,
+                      [this](std::uint32_t other, wheel_chunks::place at) noexcept { nodes_[other].at = at; });
+    if (was_empty) levels_.filled(slot);
+  }
+  void take_out(std::uint32_t index) noexcept {
+    const wheel_chunks::place at = nodes_[index].at;
+    const std::uint32_t slot = lists_.slot_at(at);
+    const bool emptied =
+        lists_.remove(at, [this](std::uint32_t other, wheel_chunks::place now) noexcept { nodes_[other].at = now; });
+    if (emptied) levels_.emptied(slot);
+  }
+
+  [[nodiscard]] std::uint32_t take_place() noexcept {
+    if (free_first_ != none) {
+      const std::uint32_t index = free_first_;
+      free_first_ = nodes_[index].at;
+      ++size_;
+      return index;
+    }
+    if (fresh_ == capacity_) return none;
+    nodes_[fresh_].generation = 1;
+    ++size_;
+    return fresh_++;
+  }
+  void drop(std::uint32_t index) noexcept {
+    ++counts_.cancelled;
+    release(index);
+  }
+  void release(std::uint32_t index) noexcept {
+    node& gone = nodes_[index];
+    gone.what().~T();
+    --size_;
+    if (++gone.generation % turns != 0 || free_first_ == none) [[likely]] {
+      if (free_first_ == none) free_last_ = index;
+      gone.at = std::exchange(free_first_, index);
+      if (gone.generation == 0) gone.generation = 1;
+      return;
+    }
+    if (gone.generation == 0) gone.generation = 1;
+    gone.at = none;
+    nodes_[std::exchange(free_last_, index)].at = index;
+  }
+
+  std::pmr::memory_resource* const memory_;
+  const std::uint32_t capacity_;
+  std::byte* const block_;
+  node* const nodes_;
+  wheel_levels levels_;
+  wheel_chunks lists_;
+  std::uint32_t fresh_ = 0;  // this place and those behind it were never used
+  std::uint32_t free_first_ = none;
+  std::uint32_t free_last_ = none;
+  bool advancing_ = false;
+  std::size_t size_ = 0;
+  timer_wheel_counts counts_;
+};
+
+}  // namespace holdfast
