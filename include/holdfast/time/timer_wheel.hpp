@@ -68,9 +68,9 @@
 
 #include "holdfast/core/assert.hpp"
 #include "holdfast/core/option_error.hpp"
-#include "holdfast/core/prefetch.hpp"
 #include "holdfast/time/clock.hpp"
 #include "holdfast/time/wheel_chunks.hpp"
+#include "holdfast/time/wheel_core.hpp"
 #include "holdfast/time/wheel_levels.hpp"
 
 namespace holdfast {
@@ -118,12 +118,6 @@ struct expired_timer {
   T& what;
 };
 
-struct advance_result {
-  std::size_t fired = 0;
-  std::size_t touched = 0;  // those and the ones that were moved
-  bool more = false;        // the limit was reached before all was done that is due
-};
-
 struct timer_wheel_counts {
   std::uint64_t scheduled = 0;  // == fired for good + cancelled + drained + set
   std::uint64_t fired = 0;
@@ -149,14 +143,13 @@ class timer_wheel {
         capacity_(static_cast<std::uint32_t>(options.capacity)),
         block_(allocated(options, *memory)),
         nodes_(reinterpret_cast<node*>(block_ + wheel_chunks::bytes_for(capacity_))),
-        levels_(options.tick, now),
-        lists_(block_, capacity_) {}
+        core_(nodes_, block_, capacity_, options.tick, now) {}
   timer_wheel(const timer_wheel&) = delete;
   timer_wheel& operator=(const timer_wheel&) = delete;
   // Timers that are set are not fired; their values are destroyed.
   ~timer_wheel() {
     if constexpr (!std::is_trivially_destructible_v<T>) {
-      lists_.each([this](std::uint32_t index) { nodes_[index].what().~T(); });
+      core_.each([this](std::uint32_t index) { nodes_[index].what().~T(); });
     }
     memory_->deallocate(block_, bytes_for(capacity_), alignof(wheel_chunks::chunk));
   }
@@ -173,26 +166,26 @@ class timer_wheel {
     }
     ++counts_.scheduled;
     node& made = nodes_[index];
-    made.due = due;
+    made.when = due;
     new (made.value) T(std::move(what));
-    put(index, levels_.slot_for(levels_.tick_when_due(due)));
+    core_.put(index);
     return {index, made.generation};
   }
   // At a time between the two, both included, that is as cheap as can be.
   timer_id schedule_within(time_point earliest, time_point latest, T what) noexcept {
-    return schedule(levels_.coarsest(earliest, latest), std::move(what));
+    return schedule(core_.levels().coarsest(earliest, latest), std::move(what));
   }
 
   bool cancel(timer_id id) noexcept {
     if (!is_set(id)) return false;
-    take_out(id.index_);
+    core_.take_out(id.index_);
     drop(id.index_);
     return true;
   }
   // Cancels it, and gives back its value.
   [[nodiscard]] std::optional<T> take(timer_id id) noexcept {
     if (!is_set(id)) return std::nullopt;
-    take_out(id.index_);
+    core_.take_out(id.index_);
     std::optional<T> value(std::move(nodes_[id.index_].what()));
     drop(id.index_);
     return value;
@@ -203,17 +196,17 @@ class timer_wheel {
     if (nodes_[id.index_].at == firing) {
       ++counts_.rearmed;
     } else {
-      take_out(id.index_);
+      core_.take_out(id.index_);
     }
-    nodes_[id.index_].due = due;
-    put(id.index_, levels_.slot_for(levels_.tick_when_due(due)));
+    nodes_[id.index_].when = due;
+    core_.put(id.index_);
     return true;
   }
   bool extend(timer_id id, time_point due) noexcept {
     if (!exists(id)) return false;
     node& of = nodes_[id.index_];
-    if (due < of.due || of.at == firing) return reschedule(id, due);
-    of.due = due;
+    if (due < of.when || of.at == firing) return reschedule(id, due);
+    of.when = due;
     return true;
   }
 
@@ -225,64 +218,43 @@ class timer_wheel {
   // fire(expired_timer<T>&) for those that are due.
   template <class Fire>
   advance_result advance(time_point now, std::size_t most, Fire&& fire) {
-    HOLDFAST_ASSERT(!advancing_);
-    const advancing guard(*this);
-    advance_result result;
-    const std::uint64_t until = levels_.tick_at(now);
-    if (until < levels_.now()) {
-      ++counts_.backward;
-      return result;
-    }
-    for (;;) {
-      const wheel_levels::place next = levels_.first();
-      if (next.tick > until) {
-        levels_.arrive(until);
-        return result;
-      }
-      if (result.touched == most) {
-        result.more = true;
-        return result;
-      }
-      if (next.level() == 0) {
-        walk_due(next, most, result, fire);
-      } else {
-        levels_.moves_on(next);
-        walk(next.slot, most, result, [this](std::uint32_t index) noexcept { move_on(index); });
-      }
-    }
+    if (core_.levels().tick_at(now) < core_.levels().now()) ++counts_.backward;
+    return core_.advance(
+        now, most,
+        [&](std::uint32_t index) {
+          node& of = nodes_[index];
+          if (!core_.is_due(of.when)) {
+            put_on(index);  // it was extended
+            return;
+          }
+          ++counts_.fired;
+          const shot ends(*this, index);
+          expired_timer<T> what{timer_id(index, of.generation), of.when, of.what()};
+          fire(what);
+        },
+        [this](std::uint32_t index) noexcept { put_on(index); });
   }
-
-  [[nodiscard]] time_point next_expiry() const noexcept {
-    const wheel_levels::place next = levels_.first();
-    return next.tick == wheel_levels::no_tick ? time_point::max() : levels_.begin_of(next.tick);
-  }
+  [[nodiscard]] time_point next_expiry() const noexcept { return core_.next_expiry(); }
 
   // take(timer_id, time_point due, T&&) for every timer that is set, in no order: it is set no more. Not in fire().
   template <class Take>
   void drain(Take&& take) {
-    HOLDFAST_ASSERT(!advancing_);
-    while (size_ != 0) {
-      const std::uint32_t slot = levels_.first().slot;
-      lists_.walk(
-          slot, size_,
-          [&](std::uint32_t index) {
-            const timer_id id(index, nodes_[index].generation);
-            const time_point due = nodes_[index].due;
-            T value(std::move(nodes_[index].what()));
-            release(index);
-            ++counts_.drained;
-            take(id, due, std::move(value));
-          },
-          [this](std::uint32_t index) noexcept { prepare(index); });
-      if (lists_.empty(slot)) levels_.emptied(slot);
-    }
+    core_.take_all([&](std::uint32_t index) {
+      node& of = nodes_[index];
+      const timer_id id(index, of.generation);
+      const time_point due = of.when;
+      T value(std::move(of.what()));
+      ++counts_.drained;
+      release(index);
+      take(id, due, std::move(value));
+    });
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
-  [[nodiscard]] duration tick() const noexcept { return levels_.tick(); }
+  [[nodiscard]] duration tick() const noexcept { return core_.levels().tick(); }
   // Up to where it has advanced: the begin of a tick.
-  [[nodiscard]] time_point now() const noexcept { return levels_.begin_of(levels_.now()); }
+  [[nodiscard]] time_point now() const noexcept { return core_.levels().begin_of(core_.levels().now()); }
   [[nodiscard]] const timer_wheel_counts& counts() const noexcept { return counts_; }
 
  private:
@@ -292,11 +264,12 @@ class timer_wheel {
   static constexpr std::uint32_t turns = std::uint32_t{1} << 16U;
 
   struct node {
-    time_point due;
+    time_point when;
     std::uint32_t at;          // where it lies, or firing; of a free one: the next free one
     std::uint32_t generation;  // of its id; of a free one: of the next id
     alignas(T) std::byte value[sizeof(T)];
 
+    [[nodiscard]] time_point due() const noexcept { return when; }
     [[nodiscard]] T& what() noexcept { return *std::launder(reinterpret_cast<T*>(value)); }
   };
   static_assert(alignof(node) <= alignof(wheel_chunks::chunk), "timer_wheel: T's alignment is at most a cache line");
@@ -306,20 +279,6 @@ class timer_wheel {
     return static_cast<std::byte*>(memory.allocate(bytes_for(options.capacity), alignof(wheel_chunks::chunk)));
   }
 
-  // Around everything that fires: also where that throws.
-  class advancing {
-   public:
-    explicit advancing(timer_wheel& of) noexcept : of_(of) { of_.advancing_ = true; }
-    advancing(const advancing&) = delete;
-    advancing& operator=(const advancing&) = delete;
-    ~advancing() {
-      of_.advancing_ = false;
-      of_.levels_.fired();
-    }
-
-   private:
-    timer_wheel& of_;
-  };
   // A timer while it fires: gone afterwards, if it was not set again.
   class shot {
    public:
@@ -334,67 +293,13 @@ class timer_wheel {
     timer_wheel& of_;
     const std::uint32_t index_;
   };
-  class walked_slot {
-   public:
-    walked_slot(timer_wheel& of, std::uint32_t slot) noexcept : of_(of), slot_(slot) {}
-    walked_slot(const walked_slot&) = delete;
-    walked_slot& operator=(const walked_slot&) = delete;
-    ~walked_slot() {
-      if (of_.lists_.empty(slot_)) of_.levels_.emptied(slot_);
-    }
-
-   private:
-    timer_wheel& of_;
-    const std::uint32_t slot_;
-  };
-
-  template <class TakeOne>
-  void walk(std::uint32_t slot, std::size_t most, advance_result& result, TakeOne&& take_one) {
-    const walked_slot ends(*this, slot);
-    result.touched +=
-        lists_.walk(slot, most - result.touched, take_one, [this](std::uint32_t index) noexcept { prepare(index); });
-  }
-  template <class Fire>
-  void walk_due(const wheel_levels::place& at, std::size_t most, advance_result& result, Fire& fire) {
-    levels_.fires(at.tick);
-    walk(at.slot, most, result, [this, &result, &fire](std::uint32_t index) {
-      node& of = nodes_[index];
-      if (levels_.tick_when_due(of.due) > levels_.now()) {
-        move_on(index);  // it was extended
-        return;
-      }
-      ++counts_.fired;
-      ++result.fired;
-      const shot now(*this, index);
-      expired_timer<T> what{timer_id(index, of.generation), of.due, of.what()};
-      fire(what);
-    });
-  }
-  void move_on(std::uint32_t index) noexcept {
+  void put_on(std::uint32_t index) noexcept {
     ++counts_.moved;
-    put(index, levels_.slot_of(levels_.tick_when_due(nodes_[index].due)));
-  }
-  void prepare(std::uint32_t index) const noexcept {
-    prefetch_for_write(reinterpret_cast<const std::byte*>(nodes_ + index));
+    core_.put_on(index);
   }
 
   [[nodiscard]] bool exists(timer_id id) const noexcept {
     return id && id.index_ < fresh_ && nodes_[id.index_].generation == id.generation_;
-  }
-
-  void put(std::uint32_t index, std::uint32_t slot) noexcept {
-    bool was_empty = false;
-    nodes_[index].at =
-        lists_.append(slot, index, was_empty,
-                      [this](std::uint32_t other, wheel_chunks::place at) noexcept { nodes_[other].at = at; });
-    if (was_empty) levels_.filled(slot);
-  }
-  void take_out(std::uint32_t index) noexcept {
-    const wheel_chunks::place at = nodes_[index].at;
-    const std::uint32_t slot = lists_.slot_at(at);
-    const bool emptied =
-        lists_.remove(at, [this](std::uint32_t other, wheel_chunks::place now) noexcept { nodes_[other].at = now; });
-    if (emptied) levels_.emptied(slot);
   }
 
   [[nodiscard]] std::uint32_t take_place() noexcept {
@@ -432,12 +337,10 @@ class timer_wheel {
   const std::uint32_t capacity_;
   std::byte* const block_;
   node* const nodes_;
-  wheel_levels levels_;
-  wheel_chunks lists_;
+  wheel_core<node> core_;
   std::uint32_t fresh_ = 0;  // this place and those behind it were never used
   std::uint32_t free_first_ = none;
   std::uint32_t free_last_ = none;
-  bool advancing_ = false;
   std::size_t size_ = 0;
   timer_wheel_counts counts_;
 };
