@@ -143,7 +143,9 @@ class timer_wheel {
         capacity_(static_cast<std::uint32_t>(options.capacity)),
         block_(allocated(options, *memory)),
         nodes_(reinterpret_cast<node*>(block_ + wheel_chunks::bytes_for(capacity_))),
-        core_(nodes_, block_, capacity_, options.tick, now) {}
+        core_(nodes_, block_, capacity_, options.tick, now) {
+    nodes_[0].generation = 1;  // of an empty id it is asked, too
+  }
   timer_wheel(const timer_wheel&) = delete;
   timer_wheel& operator=(const timer_wheel&) = delete;
   // Timers that are set are not fired; their values are destroyed.
@@ -151,7 +153,7 @@ class timer_wheel {
     if constexpr (!std::is_trivially_destructible_v<T>) {
       core_.each([this](std::uint32_t index) { nodes_[index].what().~T(); });
     }
-    memory_->deallocate(block_, bytes_for(capacity_), alignof(wheel_chunks::chunk));
+    memory_->deallocate(block_, bytes_for(capacity_), wheel_chunks::chunk_bytes);
   }
   // What the constructor asks its memory for.
   static constexpr std::size_t bytes_for(std::size_t capacity) noexcept {
@@ -159,17 +161,10 @@ class timer_wheel {
   }
 
   timer_id schedule(time_point due, T what) noexcept {
-    const std::uint32_t index = take_place();
-    if (index == none) {
-      ++counts_.refused;
-      return {};
-    }
-    ++counts_.scheduled;
-    node& made = nodes_[index];
-    made.when = due;
-    new (made.value) T(std::move(what));
-    core_.put(index);
-    return {index, made.generation};
+    const std::uint32_t slot = core_.slot_for(due);
+    if (free_ == none || !core_.has_room(slot)) [[unlikely]]
+      return schedule_slowly(slot, due, std::move(what));
+    return set(slot, due, std::move(what));
   }
   // At a time between the two, both included, that is as cheap as can be.
   timer_id schedule_within(time_point earliest, time_point latest, T what) noexcept {
@@ -177,43 +172,55 @@ class timer_wheel {
   }
 
   bool cancel(timer_id id) noexcept {
-    if (!is_set(id)) return false;
-    core_.take_out(id.index_);
-    drop(id.index_);
+    node& one = nodes_[id.index_];
+    if (one.generation != id.generation_) return false;
+    ++counts_.cancelled;
+    const wheel_chunks::place at = one.at;
+    release(one, id.index_);
+    if (core_.take_out(at)) [[unlikely]]
+      core_.tidy_up(at);
     return true;
   }
   // Cancels it, and gives back its value.
   [[nodiscard]] std::optional<T> take(timer_id id) noexcept {
     if (!is_set(id)) return std::nullopt;
-    core_.take_out(id.index_);
     std::optional<T> value(std::move(nodes_[id.index_].what()));
-    drop(id.index_);
+    cancel(id);
     return value;
   }
 
   bool reschedule(timer_id id, time_point due) noexcept {
-    if (!exists(id)) return false;
-    if (nodes_[id.index_].at == firing) {
+    node& one = nodes_[id.index_];
+    if (one.generation == id.generation_) {
+      if (core_.take_out(one.at)) core_.tidy_up(one.at);
+    } else if (is_firing(id)) {
+      one.generation = firing_.generation_;
+      firing_ = {};
       ++counts_.rearmed;
     } else {
-      core_.take_out(id.index_);
+      return false;
     }
-    nodes_[id.index_].when = due;
-    core_.put(id.index_);
+    one.due = due;
+    const std::uint32_t slot = core_.slot_for(due);
+    if (!core_.has_room(slot)) [[unlikely]]
+      core_.make_room(slot, size());
+    core_.put(one, id.index_, slot);
     return true;
   }
   bool extend(timer_id id, time_point due) noexcept {
-    if (!exists(id)) return false;
-    node& of = nodes_[id.index_];
-    if (due < of.when || of.at == firing) return reschedule(id, due);
-    of.when = due;
+    node& one = nodes_[id.index_];
+    if (one.generation != id.generation_ || due < one.due) [[unlikely]]
+      return reschedule(id, due);
+    one.due = due;
     return true;
   }
 
   // The value of a timer that is set or firing.
-  [[nodiscard]] T* find(timer_id id) noexcept { return exists(id) ? &nodes_[id.index_].what() : nullptr; }
+  [[nodiscard]] T* find(timer_id id) noexcept {
+    return is_set(id) || is_firing(id) ? &nodes_[id.index_].what() : nullptr;
+  }
   // Not of one that is firing.
-  [[nodiscard]] bool is_set(timer_id id) const noexcept { return exists(id) && nodes_[id.index_].at != firing; }
+  [[nodiscard]] bool is_set(timer_id id) const noexcept { return nodes_[id.index_].generation == id.generation_; }
 
   // fire(expired_timer<T>&) for those that are due.
   template <class Fire>
@@ -222,14 +229,11 @@ class timer_wheel {
     return core_.advance(
         now, most,
         [&](std::uint32_t index) {
-          node& of = nodes_[index];
-          if (!core_.is_due(of.when)) {
-            put_on(index);  // it was extended
-            return;
-          }
+          node& one = nodes_[index];
+          if (!core_.is_due(one.due)) return put_on(index);  // it was extended
           ++counts_.fired;
-          const shot ends(*this, index);
-          expired_timer<T> what{timer_id(index, of.generation), of.when, of.what()};
+          const shot ends(*this, one, index);
+          expired_timer<T> what{firing_, one.due, one.what()};
           fire(what);
         },
         [this](std::uint32_t index) noexcept { put_on(index); });
@@ -240,17 +244,21 @@ class timer_wheel {
   template <class Take>
   void drain(Take&& take) {
     core_.take_all([&](std::uint32_t index) {
-      node& of = nodes_[index];
-      const timer_id id(index, of.generation);
-      const time_point due = of.when;
-      T value(std::move(of.what()));
+      node& one = nodes_[index];
+      const timer_id id(index, one.generation);
+      const time_point due = one.due;
+      T value(std::move(one.what()));
       ++counts_.drained;
-      release(index);
+      release(one, index);
       take(id, due, std::move(value));
     });
   }
 
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  // Those that are set, and the one that is firing.
+  [[nodiscard]] std::size_t size() const noexcept {
+    return counts_.scheduled - (counts_.fired - counts_.rearmed) - counts_.cancelled - counts_.drained +
+           (firing_ ? 1 : 0);
+  }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] duration tick() const noexcept { return core_.levels().tick(); }
   // Up to where it has advanced: the begin of a tick.
@@ -259,78 +267,89 @@ class timer_wheel {
 
  private:
   static constexpr std::uint32_t none = wheel_chunks::none;
-  static constexpr wheel_chunks::place firing = none - 1;  // no place, and no free one either
-  // So often a place is used before it has to wait until all others that are free were.
+  // So often a place is used before it rests until no other one is free.
   static constexpr std::uint32_t turns = std::uint32_t{1} << 16U;
 
   struct node {
-    time_point when;
-    std::uint32_t at;          // where it lies, or firing; of a free one: the next free one
-    std::uint32_t generation;  // of its id; of a free one: of the next id
+    time_point due;
+    std::uint32_t at;          // where it lies; of a free one: the next free one
+    std::uint32_t generation;  // of its id; while it fires, and of a free one: of the next id
     alignas(T) std::byte value[sizeof(T)];
 
-    [[nodiscard]] time_point due() const noexcept { return when; }
     [[nodiscard]] T& what() noexcept { return *std::launder(reinterpret_cast<T*>(value)); }
   };
-  static_assert(alignof(node) <= alignof(wheel_chunks::chunk), "timer_wheel: T's alignment is at most a cache line");
+  static_assert(alignof(node) <= wheel_chunks::chunk_bytes, "timer_wheel: T's alignment is at most a cache line");
 
   static std::byte* allocated(const timer_wheel_options& options, std::pmr::memory_resource& memory) noexcept {
     HOLDFAST_ASSERT(!validate(options));
-    return static_cast<std::byte*>(memory.allocate(bytes_for(options.capacity), alignof(wheel_chunks::chunk)));
+    return static_cast<std::byte*>(memory.allocate(bytes_for(options.capacity), wheel_chunks::chunk_bytes));
   }
 
-  // A timer while it fires: gone afterwards, if it was not set again.
+  // A timer while it fires: gone afterwards, if it was not set again. Until then its id is that of none that is set.
   class shot {
    public:
-    shot(timer_wheel& of, std::uint32_t index) noexcept : of_(of), index_(index) { of_.nodes_[index].at = firing; }
+    shot(timer_wheel& of, node& one, std::uint32_t index) noexcept : of_(of), one_(one) {
+      of_.firing_ = timer_id(index, one.generation);
+      one.generation = next(one.generation);
+    }
     shot(const shot&) = delete;
     shot& operator=(const shot&) = delete;
     ~shot() {
-      if (of_.nodes_[index_].at == firing) of_.release(index_);
+      if (!of_.firing_) return;
+      of_.put_back(one_, std::exchange(of_.firing_, {}).index_);
     }
 
    private:
     timer_wheel& of_;
-    const std::uint32_t index_;
+    node& one_;
   };
+
   void put_on(std::uint32_t index) noexcept {
     ++counts_.moved;
-    core_.put_on(index);
+    core_.put_on(nodes_[index], index, nodes_[index].due, size());
   }
+  [[nodiscard]] bool is_firing(timer_id id) const noexcept { return id && id == firing_; }
 
-  [[nodiscard]] bool exists(timer_id id) const noexcept {
-    return id && id.index_ < fresh_ && nodes_[id.index_].generation == id.generation_;
+  // ---- places
+
+  // A place is free, and the slot has room.
+  [[gnu::always_inline]] timer_id set(std::uint32_t slot, time_point due, T&& what) noexcept {
+    const std::uint32_t index = free_;
+    node& made = nodes_[index];
+    free_ = made.at;
+    ++counts_.scheduled;
+    made.due = due;
+    new (made.value) T(std::move(what));
+    core_.put(made, index, slot);
+    return {index, made.generation};
   }
-
-  [[nodiscard]] std::uint32_t take_place() noexcept {
-    if (free_first_ != none) {
-      const std::uint32_t index = free_first_;
-      free_first_ = nodes_[index].at;
-      ++size_;
-      return index;
+  [[gnu::noinline]] timer_id schedule_slowly(std::uint32_t slot, time_point due, T&& what) noexcept {
+    if (free_ == none) {
+      if (fresh_ != capacity_) {
+        nodes_[fresh_].generation = 1;
+        nodes_[fresh_].at = none;
+        free_ = fresh_++;
+      } else if (rested_ != none) {
+        free_ = std::exchange(rested_, none);
+      } else {
+        ++counts_.refused;
+        return {};
+      }
     }
-    if (fresh_ == capacity_) return none;
-    nodes_[fresh_].generation = 1;
-    ++size_;
-    return fresh_++;
+    if (!core_.has_room(slot)) core_.make_room(slot, size());
+    return set(slot, due, std::move(what));
   }
-  void drop(std::uint32_t index) noexcept {
-    ++counts_.cancelled;
-    release(index);
+  // None is zero, which is that of an empty id.
+  static std::uint32_t next(std::uint32_t generation) noexcept {
+    return generation == ~std::uint32_t{0} ? 1 : generation + 1;
   }
-  void release(std::uint32_t index) noexcept {
-    node& gone = nodes_[index];
+  void release(node& gone, std::uint32_t index) noexcept {
+    gone.generation = next(gone.generation);
+    put_back(gone, index);
+  }
+  void put_back(node& gone, std::uint32_t index) noexcept {
     gone.what().~T();
-    --size_;
-    if (++gone.generation % turns != 0 || free_first_ == none) [[likely]] {
-      if (free_first_ == none) free_last_ = index;
-      gone.at = std::exchange(free_first_, index);
-      if (gone.generation == 0) gone.generation = 1;
-      return;
-    }
-    if (gone.generation == 0) gone.generation = 1;
-    gone.at = none;
-    nodes_[std::exchange(free_last_, index)].at = index;
+    gone.at = std::exchange(gone.generation % turns == 0 ? rested_ : free_, index);
   }
 
   std::pmr::memory_resource* const memory_;
@@ -339,9 +358,9 @@ class timer_wheel {
   node* const nodes_;
   wheel_core<node> core_;
   std::uint32_t fresh_ = 0;  // this place and those behind it were never used
-  std::uint32_t free_first_ = none;
-  std::uint32_t free_last_ = none;
-  std::size_t size_ = 0;
+  std::uint32_t free_ = none;
+  std::uint32_t rested_ = none;  // free ones that rest until there is no other one
+  timer_id firing_;
   timer_wheel_counts counts_;
 };
 

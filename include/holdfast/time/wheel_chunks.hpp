@@ -2,8 +2,9 @@
 // wheel_chunks: the lists of a timer wheel's slots: numbers of timers in the order in which they came, some of them on a line each.
 //
 //   operation   caller      progress    cost   allocates   note
-//   append      its owner   wait-free   O(1)   never       behind all of the slot; says where it lies
-//   remove      its owner   wait-free   O(1)   never       from where it lies; some others may be told to lie elsewhere
+//   make_tail   its owner   wait-free   O(1)   never       a place at the end of a slot; others may come to lie elsewhere
+//   append      its owner   wait-free   O(1)   never       puts one there, and says where it lies
+//   remove      its owner   wait-free   O(1)   never       from where it lies
 //   walk        its owner   as its call O(1)   never       takes the first ones out, one after the other; see there
 //
 // In short: one owner | wait-free | never | -
@@ -12,10 +13,13 @@
 // and a walk knows the next thirteen timers before it comes to them. A list that links its timers themselves makes a walk wait for
 // each before it knows where the next one is: that is what most of a wheel's time goes to when there are many.
 //
-// A timer taken out of the middle leaves a hole. Of two neighbours one always has more than `merged_below` timers: who falls to
-// that many looks at its neighbours, once. So `chunks_for` are enough whatever is put in and taken out.
+// A timer taken out of the middle leaves a hole, and a chunk of holes is given back. Where many are left that hold few, whoever needs
+// one more looks at `steps` chunks first, one round after the other, and joins those that fit into one. That is enough for
+// `chunks_for`: a round passes while steps times fewer chunks than there are were taken, and after it no two neighbours of those that
+// it found fit into one.
 //
-// Memory: 64 bytes for five timers at worst (`chunks_for`), for thirteen where they come in a row; 14 KiB for the slots.
+// Memory: 14.2 bytes a timer and 157 KiB are set apart (`chunks_for`), 5 bytes a timer are used where they come in a row; 14 KiB for the
+// slots.
 //
 // Method: an unrolled linked list (Shao, Reppy, Appel, "Unrolling lists", 1994).
 //
@@ -23,7 +27,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -39,213 +42,245 @@ class wheel_chunks {
  public:
   static constexpr std::uint32_t none = ~std::uint32_t{0};
   static constexpr std::uint32_t in_chunk = 13;
-  static constexpr std::uint32_t merged_below = 3;
+  static constexpr std::uint32_t steps = 8;
   static constexpr std::uint32_t most_timers = std::uint32_t{1} << 28U;
-  // Where a timer lies: the chunk's number and its place in it.
+  static constexpr std::size_t chunk_bytes = 64;
+  // Where a timer lies: the number of its word. A chunk has sixteen of them.
   using place = std::uint32_t;
 
-  struct alignas(64) chunk {
-    std::array<std::uint32_t, in_chunk> timers;  // none: taken out
-    std::uint32_t before;                        // of the same slot; of a free one not used
-    std::uint32_t after;                         // or the next free one
-    std::uint16_t slot;
-    std::uint8_t used;  // places that were given out
-    std::uint8_t live;  // and have a timer
-  };
-  static_assert(sizeof(chunk) == 64);
+  // Where the next timer goes is known here, so that it is put there without a look at the chunk.
   struct slot_ends {
-    std::uint32_t first = none;
-    std::uint32_t last = none;
+    std::uint32_t first = none;  // chunk
+    place tail = none;
   };
 
-  // Of two neighbours in a slot one has more than merged_below, and the other at least one. Beside such pairs each slot may have
-  // one that is alone, and a first one that a walk has left small.
+  // Few in a chunk: then some are joined before another one is taken.
+  static constexpr std::uint32_t few = 6;
   static constexpr std::size_t chunks_for(std::size_t timers) noexcept {
-    return std::min(timers, 2 * timers / (merged_below + 2) + 2 * wheel_levels::slots) + 1;
+    // Of n chunks at most timers / few + slots are there when a round begins; n / steps more are taken in that round, and n / steps
+    // in the next one.
+    const std::size_t begin = timers / few + wheel_levels::slots + 1;
+    return std::min(timers + 1, begin + (2 * begin + (steps - 2) - 1) / (steps - 2) + 1);
   }
   static constexpr std::size_t bytes_for(std::size_t timers) noexcept {
-    return wheel_levels::slots * sizeof(slot_ends) + chunks_for(timers) * sizeof(chunk);
+    return wheel_levels::slots * sizeof(slot_ends) + chunks_for(timers) * chunk_bytes;
   }
 
-  // In `memory`, of bytes_for(timers) bytes, aligned like a chunk. Of it only the ends of the slots are touched now.
+  // In `memory`, of bytes_for(timers) bytes, aligned to a chunk. Of it only the ends of the slots are touched now.
   wheel_chunks(std::byte* memory, std::size_t timers) noexcept
       : ends_(reinterpret_cast<slot_ends*>(memory)),
-        chunks_(reinterpret_cast<chunk*>(memory + wheel_levels::slots * sizeof(slot_ends))),
+        words_(reinterpret_cast<std::uint32_t*>(memory + wheel_levels::slots * sizeof(slot_ends))),
         end_(static_cast<std::uint32_t>(chunks_for(timers))) {
-    static_assert(wheel_levels::slots * sizeof(slot_ends) % alignof(chunk) == 0);
+    static_assert(wheel_levels::slots * sizeof(slot_ends) % chunk_bytes == 0);
     for (std::uint32_t i = 0; i < wheel_levels::slots; ++i) new (ends_ + i) slot_ends;
   }
 
   [[nodiscard]] bool empty(std::uint32_t slot) const noexcept { return ends_[slot].first == none; }
-  [[nodiscard]] std::uint32_t slot_at(place at) const noexcept { return chunks_[at / 16].slot; }
+  [[nodiscard]] std::uint32_t slot_at(place at) const noexcept { return words_[at | last_word] & slot_mask; }
   [[nodiscard]] std::size_t in_use() const noexcept { return in_use_; }
 
-  // moved(timer, place) is called for those that lie elsewhere from then on. True: the slot was empty.
+  // Is there a place at the end of the slot?
+  [[nodiscard]] bool has_tail(std::uint32_t slot) const noexcept { return ends_[slot].tail % chunk_words < in_chunk; }
+  // Makes one, where there are `live` timers in all; true: the slot was empty. moved(timer, place) is called for those that lie
+  // elsewhere from then on.
   template <class Moved>
-  place append(std::uint32_t slot, std::uint32_t timer, bool& was_empty, Moved&& moved) noexcept {
+  bool make_tail(std::uint32_t slot, std::size_t live, Moved&& moved) noexcept {
     slot_ends& ends = ends_[slot];
-    was_empty = ends.last == none;
-    std::uint32_t at = ends.last;
-    if (was_empty) [[unlikely]] {
-      at = take(slot);
-      ends.first = ends.last = at;
-    } else if (chunks_[at].used == in_chunk) [[unlikely]] {
-      if (chunks_[at].live <= merged_below) {
-        close_up(at, moved);
-      } else {
-        const std::uint32_t next = take(slot);
-        chunks_[next].before = at;
-        chunks_[at].after = next;
-        ends.last = at = next;
+    if (in_use_ > live / few + wheel_levels::slots) join_some(moved);
+    const bool was_empty = ends.first == none;
+    std::uint32_t last = none;
+    if (!was_empty) {
+      if (has_tail(slot)) return false;
+      last = ends.tail / chunk_words;
+      if (live_in(last, ends) <= in_chunk / 2) {
+        ends.tail = last * chunk_words + close_up(last, moved);
+        set_gone(last, 0);
+        return false;
       }
     }
-    chunk& in = chunks_[at];
-    const std::uint32_t index = in.used++;
-    in.timers[index] = timer;
-    ++in.live;
-    return at * 16 + index;
+    const std::uint32_t at = take();
+    before(at) = last;
+    after(at) = none;
+    word(at, last_word) = slot;  // and none is gone
+    (was_empty ? ends.first : after(last)) = at;
+    ends.tail = at * chunk_words;
+    return was_empty;
+  }
+  // There is a place.
+  [[gnu::always_inline]] place append(std::uint32_t slot, std::uint32_t timer) noexcept {
+    const place at = ends_[slot].tail++;
+    words_[at] = timer;
+    return at;
   }
 
-  // True: the slot is empty now.
-  template <class Moved>
-  bool remove(place from, Moved&& moved) noexcept {
-    const std::uint32_t at = from / 16;
-    chunk& in = chunks_[at];
-    in.timers[from % 16] = none;
-    const std::uint32_t left = --in.live;
-    if (left > merged_below) [[likely]]
-      return false;
-    if (at == walked_) return false;  // whose walk looks after it
-    if (left == 0) return unlink(at);
-    if (left == merged_below) merge(at, moved);
-    return false;
+  // True: tidy_up() is to be called for it.
+  [[gnu::always_inline]] bool remove(place from) noexcept {
+    words_[from] = none;
+    const std::uint32_t about = words_[from | last_word] += one_gone;
+    return about >= in_chunk * one_gone || words_[(from | last_word) - 1] == none;
   }
+  // Gives its chunk back if nothing is in it; true: the slot is empty now.
+  bool tidy_up(place from) noexcept { return emptied(from / chunk_words); }
 
   // Takes the first timers of the slot's first chunk out, in their order, at most `most`; how many they were. take_one(timer) may
-  // append to other slots and remove from any, this one included. prepare(timer) is called for all of them before.
+  // append to other slots and remove from any, this one included. prepare(timer) is called for some that will come soon.
   template <class TakeOne, class Prepare>
   std::size_t walk(std::uint32_t slot, std::size_t most, TakeOne&& take_one, Prepare&& prepare) {
     const std::uint32_t at = ends_[slot].first;
     const walk_mark mark(*this, at);
-    chunk& in = chunks_[at];
-    if (in.after != none) prefetch_for_read(reinterpret_cast<const std::byte*>(&chunks_[in.after]));
-    for (std::uint32_t i = 0; i < in.used; ++i) {
-      if (in.timers[i] != none) prepare(in.timers[i]);
+    if (prepared_ != at) prepare_all(at, used_in(at, ends_[slot]), prepare);
+    prepared_ = after(at);
+    if (prepared_ != none) {
+      prepare_all(prepared_, used_in(prepared_, ends_[slot]), prepare);
+      if (after(prepared_) != none) prefetch_for_read(reinterpret_cast<const std::byte*>(&word(after(prepared_), 0)));
     }
+    const place begin = at * chunk_words;
+    const place end = begin + used_in(at, ends_[slot]);
     std::size_t taken = 0;
-    for (std::uint32_t i = 0; i < in.used && taken < most; ++i) {
-      const std::uint32_t timer = in.timers[i];
+    for (place from = begin; from < end && taken < most; ++from) {
+      const std::uint32_t timer = words_[from];
       if (timer == none) continue;
-      in.timers[i] = none;
-      --in.live;
+      words_[from] = none;
+      word(at, last_word) += one_gone;
       ++taken;
       take_one(timer);
     }
     return taken;
   }
-
   // visit(timer) for each, slot by slot.
   template <class Visit>
   void each(Visit&& visit) const {
     for (std::uint32_t slot = 0; slot < wheel_levels::slots; ++slot) {
-      for (std::uint32_t at = ends_[slot].first; at != none; at = chunks_[at].after) {
-        for (std::uint32_t i = 0; i < chunks_[at].used; ++i) {
-          if (chunks_[at].timers[i] != none) visit(chunks_[at].timers[i]);
+      for (std::uint32_t at = ends_[slot].first; at != none; at = after(at)) {
+        const std::uint32_t used = used_in(at, ends_[slot]);
+        for (std::uint32_t i = 0; i < used; ++i) {
+          if (word(at, i) != none) visit(word(at, i));
         }
       }
     }
   }
 
  private:
-  // Tells remove() which chunk is walked, and frees it after the walk if nothing is left in it, however the walk ends.
+  // Of a chunk: thirteen timers (none: taken out), the chunks before and after it in its slot (or the next free one), and a word for
+  // its slot and how many of the places that were given out have no timer any more; of a free one all.
+  static constexpr std::uint32_t chunk_words = 16;
+  static constexpr std::uint32_t last_word = chunk_words - 1;
+  static constexpr std::uint32_t one_gone = 1U << 16U;
+  static constexpr std::uint32_t slot_mask = one_gone - 1;
+
+  [[nodiscard]] std::uint32_t& word(std::uint32_t at, std::uint32_t i) noexcept { return words_[at * chunk_words + i]; }
+  [[nodiscard]] std::uint32_t word(std::uint32_t at, std::uint32_t i) const noexcept {
+    return words_[at * chunk_words + i];
+  }
+  [[nodiscard]] std::uint32_t& before(std::uint32_t at) noexcept { return word(at, in_chunk); }
+  [[nodiscard]] std::uint32_t& after(std::uint32_t at) noexcept { return word(at, in_chunk + 1); }
+  [[nodiscard]] std::uint32_t after(std::uint32_t at) const noexcept { return word(at, in_chunk + 1); }
+  [[nodiscard]] std::uint32_t slot_of(std::uint32_t at) const noexcept { return word(at, last_word) & slot_mask; }
+  [[nodiscard]] std::uint32_t gone(std::uint32_t at) const noexcept { return word(at, last_word) / one_gone; }
+  void set_gone(std::uint32_t at, std::uint32_t count) noexcept {
+    word(at, last_word) = slot_of(at) + count * one_gone;
+  }
+
+  // Tells emptied() which chunk is walked, and asks it after the walk, however that ends.
   class walk_mark {
    public:
     walk_mark(wheel_chunks& of, std::uint32_t at) noexcept : of_(of) { of_.walked_ = at; }
     walk_mark(const walk_mark&) = delete;
     walk_mark& operator=(const walk_mark&) = delete;
-    ~walk_mark() {
-      const std::uint32_t at = std::exchange(of_.walked_, none);
-      if (of_.chunks_[at].live == 0) of_.unlink(at);
-    }
+    ~walk_mark() { of_.emptied(std::exchange(of_.walked_, none)); }
 
    private:
     wheel_chunks& of_;
   };
 
-  std::uint32_t take(std::uint32_t slot) noexcept {
-    std::uint32_t at = free_;
-    if (at != none) {
-      free_ = chunks_[at].after;
-    } else {
-      HOLDFAST_ASSERT(fresh_ < end_);
-      at = fresh_++;
-    }
+  // Of all chunks but the last one of a slot every place was given out.
+  [[nodiscard]] static std::uint32_t used_in(std::uint32_t at, const slot_ends& ends) noexcept {
+    return ends.tail / chunk_words == at ? ends.tail % chunk_words : in_chunk;
+  }
+  [[nodiscard]] std::uint32_t live_in(std::uint32_t at, const slot_ends& ends) const noexcept {
+    return used_in(at, ends) - gone(at);
+  }
+  template <class Prepare>
+  void prepare_all(std::uint32_t at, std::uint32_t used, Prepare& prepare) noexcept {
+    for (std::uint32_t i = 0; i < used; ++i) prepare(word(at, i));
+  }
+
+  std::uint32_t take() noexcept {
     ++in_use_;
-    chunk& made = *new (chunks_ + at) chunk;
-    made.before = made.after = none;
-    made.slot = static_cast<std::uint16_t>(slot);
-    made.used = made.live = 0;
-    return at;
+    if (free_ != none) return std::exchange(free_, after(free_));
+    HOLDFAST_ASSERT(fresh_ < end_);
+    return fresh_++;
   }
-  // True: it was the slot's last one.
-  bool unlink(std::uint32_t at) noexcept {
-    const chunk& gone = chunks_[at];
-    slot_ends& ends = ends_[gone.slot];
-    (gone.before == none ? ends.first : chunks_[gone.before].after) = gone.after;
-    (gone.after == none ? ends.last : chunks_[gone.after].before) = gone.before;
-    const bool emptied = ends.first == none;
-    chunks_[at].after = std::exchange(free_, at);
+  // A chunk that is being walked is left to its walk.
+  bool emptied(std::uint32_t at) noexcept {
+    slot_ends& ends = ends_[slot_of(at)];
+    return at != walked_ && gone(at) == used_in(at, ends) && unlink(at, ends);
+  }
+  bool unlink(std::uint32_t at, slot_ends& ends) noexcept {
+    const std::uint32_t previous = before(at);
+    const std::uint32_t next = after(at);
+    (previous == none ? ends.first : after(previous)) = next;
+    if (next != none) {
+      before(next) = previous;
+    } else {
+      ends.tail = previous == none ? none : previous * chunk_words + in_chunk;
+    }
+    set_gone(at, in_chunk);
+    after(at) = std::exchange(free_, at);
     --in_use_;
-    return emptied;
+    return ends.first == none;
   }
-  // Puts its timers into its first places.
+  // Puts the timers of a chunk without a free place into its first places, and says how many they are. Who calls counts those gone.
   template <class Moved>
-  void close_up(std::uint32_t at, Moved&& moved) noexcept {
-    chunk& in = chunks_[at];
+  std::uint32_t close_up(std::uint32_t at, Moved& moved) noexcept {
     std::uint32_t to = 0;
-    for (std::uint32_t from = 0; from < in.used; ++from) {
-      const std::uint32_t timer = in.timers[from];
+    for (std::uint32_t from = 0; from < in_chunk; ++from) {
+      const std::uint32_t timer = word(at, from);
       if (timer == none) continue;
       if (from != to) {
-        in.timers[to] = timer;
-        moved(timer, at * 16 + to);
+        word(at, from) = none;
+        word(at, to) = timer;
+        moved(timer, at * chunk_words + to);
       }
       ++to;
     }
-    in.used = static_cast<std::uint8_t>(to);
+    return to;
   }
-  // It has just come down to merged_below: with a neighbour that has no more, it becomes one.
   template <class Moved>
-  void merge(std::uint32_t at, Moved&& moved) noexcept {
-    const chunk& in = chunks_[at];
-    if (in.after != none && in.after != walked_ && chunks_[in.after].live <= merged_below) {
-      join(at, in.after, moved);
-    } else if (in.before != none && in.before != walked_ && chunks_[in.before].live <= merged_below) {
-      join(in.before, at, moved);
+  void join_some(Moved& moved) noexcept {
+    for (std::uint32_t step = 0; step < steps; ++step) {
+      if (++round_ >= fresh_) round_ = 0;
+      if (gone(round_) == in_chunk || after(round_) == none || round_ == walked_) continue;
+      const slot_ends& ends = ends_[slot_of(round_)];
+      if (live_in(round_, ends) + live_in(after(round_), ends) <= in_chunk) join(round_, after(round_), moved);
     }
   }
   // The timers of the second one get behind those of the first one.
   template <class Moved>
-  void join(std::uint32_t first, std::uint32_t second, Moved&& moved) noexcept {
-    chunk& to = chunks_[first];
-    const chunk& from = chunks_[second];
-    if (std::uint32_t{to.used} + from.live > in_chunk) close_up(first, moved);
-    for (std::uint32_t i = 0; i < from.used; ++i) {
-      const std::uint32_t timer = from.timers[i];
+  void join(std::uint32_t first, std::uint32_t second, Moved& moved) noexcept {
+    slot_ends& ends = ends_[slot_of(first)];
+    const bool is_last = after(second) == none;
+    const std::uint32_t used = used_in(second, ends);
+    std::uint32_t live = close_up(first, moved);
+    for (std::uint32_t i = 0; i < used; ++i) {
+      const std::uint32_t timer = word(second, i);
       if (timer == none) continue;
-      to.timers[to.used] = timer;
-      moved(timer, first * 16 + to.used++);
+      word(first, live) = timer;
+      moved(timer, first * chunk_words + live++);
     }
-    to.live = static_cast<std::uint8_t>(to.live + from.live);
-    unlink(second);
+    unlink(second, ends);
+    if (is_last) ends.tail = first * chunk_words + live;
+    set_gone(first, is_last ? 0 : in_chunk - live);
   }
 
   slot_ends* ends_;
-  chunk* chunks_;
+  std::uint32_t* words_;
   std::uint32_t free_ = none;
   std::uint32_t fresh_ = 0;  // this one and those behind it were never used
   const std::uint32_t end_;
   std::uint32_t walked_ = none;
+  std::uint32_t prepared_ = none;  // whose timers have been prepared
+  std::uint32_t round_ = 0;        // the one that was looked at last
   std::size_t in_use_ = 0;
 };
 

@@ -2,17 +2,19 @@
 // wheel_core: what the timer wheels have in common: numbered nodes with a time, in the order in which they become due.
 //
 //   operation     caller      progress    cost             allocates   note
-//   put           its owner   wait-free   O(1)             never       a node that is not in it: as one that is set now
+//   slot_for,     its owner   wait-free   O(1)             never       a node that is not in it, as one that is set now
+//   make_room, put
 //   put_on        its owner   wait-free   O(1)             never       one that a walk came to, and that is due later
-//   take_out      its owner   wait-free   O(1)             never       a node that is in it
+//   take_out,     its owner   wait-free   O(1)             never       a node that is in it
+//   tidy_up
 //   advance       its owner   as visit()  O(1) a node      never       see there
 //   take_all      its owner   as visit()  O(1) a node      never       -
 //   next_expiry   its owner   wait-free   O(levels)        never       time_point::max(): nothing is in it
 //
 // In short: one owner | wait-free | never | -
 //
-// A node has a `time_point due()` and a member `at`, which is the wheel's while the node is in it. due() may change meanwhile to a
-// later time; whoever visits it when it is due sees to that.
+// A node has a member `at`, which is the wheel's while the node is in it. Its time is not kept here: it may change meanwhile to a later
+// one, and whoever visits the node when it is due sees to that.
 //
 // When to use it: to build a wheel on. What a program uses is timer_wheel, or exec/timer_service.
 //
@@ -47,14 +49,32 @@ class wheel_core {
 
   [[nodiscard]] const wheel_levels& levels() const noexcept { return levels_; }
   [[nodiscard]] std::size_t chunks_in_use() const noexcept { return lists_.in_use(); }
-  [[nodiscard]] bool advancing() const noexcept { return advancing_; }
 
-  void put(std::uint32_t index) noexcept { put(index, levels_.slot_for(levels_.tick_when_due(nodes_[index].due()))); }
-  void put_on(std::uint32_t index) noexcept { put(index, levels_.slot_of(levels_.tick_when_due(nodes_[index].due()))); }
-  void take_out(std::uint32_t index) noexcept {
-    const wheel_chunks::place at = nodes_[index].at;
+  // One that a walk came to, and that is due later. There are `size` in the wheel.
+  void put_on(Node& node, std::uint32_t index, time_point due, std::size_t size) noexcept {
+    const std::uint32_t slot = levels_.slot_of(levels_.tick_when_due(due));
+    if (!has_room(slot)) [[unlikely]]
+      make_room(slot, size);
+    put(node, index, slot);
+  }
+  // True: tidy_up() is to be called for it. In two steps, so that the first one is short, and needs nothing after it.
+  [[nodiscard, gnu::always_inline]] bool take_out(wheel_chunks::place at) noexcept { return lists_.remove(at); }
+  [[gnu::noinline]] void tidy_up(wheel_chunks::place at) noexcept {
     const std::uint32_t slot = lists_.slot_at(at);
-    if (lists_.remove(at, moved())) levels_.emptied(slot);
+    if (lists_.tidy_up(at)) levels_.emptied(slot);
+  }
+  // Where one that becomes due then is to be put, if it is put there at once; where there is no room, make_room() is called first.
+  [[nodiscard, gnu::always_inline]] std::uint32_t slot_for(time_point due) const noexcept {
+    return levels_.slot_for(levels_.tick_when_due(due));
+  }
+  [[nodiscard, gnu::always_inline]] bool has_room(std::uint32_t slot) const noexcept { return lists_.has_tail(slot); }
+  // There are `size` in the wheel.
+  [[gnu::noinline]] void make_room(std::uint32_t slot, std::size_t size) noexcept {
+    const auto moved = [this](std::uint32_t index, wheel_chunks::place to) noexcept { nodes_[index].at = to; };
+    if (lists_.make_tail(slot, size, moved)) levels_.filled(slot);
+  }
+  [[gnu::always_inline]] void put(Node& node, std::uint32_t index, std::uint32_t slot) noexcept {
+    node.at = lists_.append(slot, index);
   }
   // Is that time over, by the tick where a walk is?
   [[nodiscard]] bool is_due(time_point due) const noexcept { return levels_.tick_when_due(due) <= levels_.now(); }
@@ -139,19 +159,11 @@ class wheel_core {
   template <class Visit>
   std::size_t walk(std::uint32_t slot, std::size_t most, Visit& visit) {
     const walked_slot ends(*this, slot);
-    return lists_.walk(slot, most, visit, [this](std::uint32_t index) noexcept {
-      prefetch_for_write(reinterpret_cast<const std::byte*>(nodes_ + index));
-    });
+    const auto prepare = [this](std::uint32_t index) noexcept {
+      if (index != wheel_chunks::none) prefetch_for_write(reinterpret_cast<const std::byte*>(nodes_ + index));
+    };
+    return lists_.walk(slot, most, visit, prepare);
   }
-  void put(std::uint32_t index, std::uint32_t slot) noexcept {
-    bool was_empty = false;
-    nodes_[index].at = lists_.append(slot, index, was_empty, moved());
-    if (was_empty) levels_.filled(slot);
-  }
-  [[nodiscard]] auto moved() noexcept {
-    return [this](std::uint32_t index, wheel_chunks::place to) noexcept { nodes_[index].at = to; };
-  }
-
   Node* const nodes_;
   wheel_levels levels_;
   wheel_chunks lists_;

@@ -63,8 +63,7 @@ class wheel_levels {
   // The first tick that begins at `due` or later.
   [[nodiscard]] std::uint64_t tick_when_due(time_point due) const noexcept {
     const std::uint64_t bits = bits_of(due);
-    const std::uint64_t part = bits & ((std::uint64_t{1} << shift_) - 1);
-    return (bits >> shift_) + (part != 0 ? 1 : 0);
+    return bits == 0 ? 0 : ((bits - 1) >> shift_) + 1;
   }
   [[nodiscard]] time_point begin_of(std::uint64_t tick) const noexcept {
     if (tick > ~std::uint64_t{0} >> shift_) return time_point::max();
