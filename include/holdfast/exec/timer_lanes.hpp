@@ -2,12 +2,12 @@
 // timer_lanes: a timer wheel of one thread whose timers any thread sets, moves and cancels, without a lock and with exact answers.
 //
 //   operation        caller          progress        cost         allocates   when refused
-//   join             any thread      lock-free       O(lanes)     never       an empty lane: all are taken. Its calls go on, as of
-//                                                                             a thread without one
-//   schedule         a lane's own    wait-free       O(1)         never       an empty id: as many timers are set as may be; closed
+//   join             any thread      lock-free       O(lanes)     never       an empty lane, whose calls are those of a
+//                                                                             thread without one: all are taken
+//   schedule         a lane's own    wait-free       O(1)         never       an empty id: all its places are taken; closed
 //                    any thread      lock-free       O(1)         never       the same
 //   cancel           any thread      lock-free       O(1)         never       firing, or gone: it has fired, or was cancelled
-//   reschedule       any thread      lock-free       O(1)         never       false: the same; closed
+//   reschedule       any thread      lock-free       O(1)         never       false: the same
 //   await_end        any thread      blocking        -            never       false: the deadline has passed
 //   run              the wheel's     as fire()       O(1) a       never       `more`: the limit was reached
 //                    thread                          timer
@@ -17,46 +17,43 @@
 //   stir             any thread      wait-free       -            never       -
 //   counts           any thread      wait-free       O(lanes)     never       -
 //
-// In short: any thread; one runs the wheel | lock-free, wait-free with a lane | never | full, closed; a cancel says what became of it
+// In short: any thread; one runs the wheel | lock-free, wait-free with a lane | never | full, closed; too late to cancel
 //
 // A timer fires or is cancelled, never both and never neither: cancel() says which. `firing` means that its call is under way or
-// done, and that it does not fire again; await_end() waits for that call, which must not be done from inside it. An id names one timer
-// for ever. Times are kept as timer_wheel keeps them: never early, late by at most a tick and what run() is late by. Of one tick,
-// the timers of one lane fire in the order in which they were set if nobody cancelled any; between lanes there is no order.
+// done, and that it does not fire again; await_end() waits for that call, which must not be done from inside it. An id names one
+// timer for ever. Times are kept as timer_wheel keeps them: never early, late by at most a tick and what run() is late by. They
+// fire in the order of their ticks; within a tick there is no order.
 //
 // A thread that sets timers often has a lane of its own, with `timers_a_lane` places; the others share `shared_timers`. Any thread
 // may cancel any timer. A lane can be left and taken by another thread; its timers stay.
 //
-// What it costs: to set a timer and to cancel it before it fires is one exchange on the timer's own word each. The wheel's thread
-// is not told of a timer that is set for later than what it sleeps for: a lane notes it down, and the notes are read when the first
-// of these times comes, or an earlier one is set. So of a request's timeout that is cancelled in time the wheel never hears, or finds
-// its place in use for another one by then: a place that lies in the wheel for an earlier time is left there, and moved when that
-// time comes.
+// To set a timer and to cancel it in time is one exchange each, on the timer's own word. The wheel's thread is not told of a timer
+// that is set for later than what it sleeps for: a lane notes it down, and the notes are read when the first of those times comes.
+// So the wheel never hears of a request's timeout that was cancelled by then, but finds its place in use for another one; and a
+// place that lies in the wheel for an earlier time is left there, and moved when that time comes.
 //
 // fire(fired_timer<T>&) runs on the wheel's thread, in run(). It may call anything here but run, sleep, close and await_end, and
 // `again(due)` to have the same timer fire again under the same id. It does not throw.
 //
 // News is what the wheel's thread sleeps on: event_count, or event_fd for a loop of the user's.
 //
-// close(take) ends it: nothing can be set any more, and take(T, due) has each timer that was set, once. Whoever is setting one at that
-// moment is either refused or finds it taken.
+// close(take) ends it: nothing can be set any more, and take(T, due) has each timer that was set, once. Whoever is setting one at
+// that moment is either refused or finds it taken.
 //
-// Memory: 24 bytes and T for each timer, 4 bytes of notes (8 where timers_a_lane is no power of two), and wheel_chunks; with a T of
-// eight bytes 41.3 bytes a timer that is set. Allocated at construction; a lane's places are touched as they are used.
+// Memory: 24 bytes and T for each timer, 4 bytes of notes (up to 8 where timers_a_lane is no power of two), and wheel_chunks: with
+// a T of eight bytes 41 bytes a timer that is set. Allocated at construction; a lane's places are touched as they are used.
 //
-// Method: per-node state word and lazy hand-over in the spirit of netty's HashedWheelTimer and tokio's timer entries; ours differ in
-// that cancelled places are reused while the wheel still has them. The sleeper pays for the fence (core/asymmetric_fence).
+// Method: per-node state word and lazy hand-over in the spirit of netty's HashedWheelTimer and tokio's timer entries; ours differ
+// in that cancelled places are reused while the wheel still has them. The sleeper pays for the fence (core/asymmetric_fence).
 //
 // Proof: unit/timer_lanes_test.cpp, model/timer_lanes_model.cpp, stress/timer_lanes_stress.cpp, alloc/timer_lanes_alloc_test.cpp.
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory_resource>
-#include <new>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -64,74 +61,24 @@
 #include "holdfast/core/assert.hpp"
 #include "holdfast/core/asymmetric_fence.hpp"
 #include "holdfast/core/atomic.hpp"
-#include "holdfast/core/option_error.hpp"
 #include "holdfast/core/parking.hpp"
+#include "holdfast/core/prefetch.hpp"
+#include "holdfast/exec/timer_options.hpp"
+#include "holdfast/exec/timer_places.hpp"
 #include "holdfast/exec/timer_word.hpp"
 #include "holdfast/queue/event_count.hpp"
-#include "holdfast/queue/spsc_queue.hpp"
 #include "holdfast/time/clock.hpp"
 #include "holdfast/time/deadline.hpp"
 #include "holdfast/time/wheel_core.hpp"
 
 namespace holdfast {
 
-struct timer_lanes_options {
-  std::uint32_t lanes = 4;             // threads that may have one at the same time
-  std::uint32_t timers_a_lane = 1024;  // that may be set at the same time, from each lane
-  std::uint32_t shared_timers = 1024;  // and by all threads without one
-  duration tick = std::chrono::milliseconds(1);
-};
-static_assert(std::is_aggregate_v<timer_lanes_options>);
-
-inline constexpr std::uint32_t most_timer_lanes = 256;
-
-constexpr option_error validate(const timer_lanes_options& o) noexcept {
-  const std::int64_t all = std::int64_t{o.lanes} * o.timers_a_lane + o.shared_timers;
-  return first_of(at_most("lanes", o.lanes, most_timer_lanes), at_least("timers_a_lane", o.timers_a_lane, 1),
-                  at_least("shared_timers", o.shared_timers, 1), at_most("timers", all, wheel_chunks::most_timers),
-                  at_least("tick", o.tick.count(), wheel_levels::shortest_tick.count()),
-                  at_most("tick", o.tick.count(), wheel_levels::longest_tick.count()));
-}
-
-// Of a timer of one timer_lanes. Empty: of none.
-class shared_timer_id {
- public:
-  constexpr shared_timer_id() noexcept = default;
-  constexpr explicit operator bool() const noexcept { return generation_ != 0; }
-  friend constexpr bool operator==(shared_timer_id, shared_timer_id) noexcept = default;
-
- private:
-  template <class T, class News>
-  friend class timer_lanes;
-  constexpr shared_timer_id(std::uint32_t index, std::uint64_t generation) noexcept
-      : generation_(generation), index_(index) {}
-
-  std::uint64_t generation_ = 0;
-  std::uint32_t index_ = 0;
-};
-
-enum class timer_cancel : std::uint8_t {
-  cancelled,  // it does not fire, and this call is why
-  firing,     // its call is under way; it does not fire again
-  gone,       // it has fired, or was cancelled, or there never was one
-};
-
-struct timer_counts {
-  std::uint64_t scheduled = 0;  // == fired - again + cancelled + closed + those that are set
-  std::uint64_t fired = 0;
-  std::uint64_t again = 0;  // of the fired ones, those that were set again by their call
-  std::uint64_t cancelled = 0;
-  std::uint64_t closed = 0;  // taken by close()
-  std::uint64_t refused = 0;
-  std::uint64_t notes = 0;   // that the wheel's thread read: timers that had to be put into the wheel, or moved in it
-  std::uint64_t sleeps = 0;  // of the wheel's thread
-};
-
 template <class T, class News = event_count>
 class timer_lanes {
   static_assert(std::is_trivially_copyable_v<T>, "timer_lanes: T is handed from thread to thread as its bytes are");
 
-  struct home;
+  using home = timer_home;
+  using node = timer_node<T>;
 
  public:
   // Of the thread that has it. Gives it back at its end; the timers that were set from it stay.
@@ -145,8 +92,7 @@ class timer_lanes {
       return *this;
     }
     ~lane() {
-      // [TL1] release, pairs with [TL2]: which places are free
-      if (home_ != nullptr) home_->taken.store(0, mo::release);
+      if (home_ != nullptr) timer_places<T>::leave(*home_);
     }
     // False: all were taken.
     explicit operator bool() const noexcept { return home_ != nullptr; }
@@ -187,60 +133,24 @@ class timer_lanes {
 
   timer_lanes(const timer_lanes_options& options, time_point now,
               std::pmr::memory_resource* memory = std::pmr::get_default_resource()) noexcept
-      : memory_(memory),
-        a_lane_(options.timers_a_lane),
-        lane_count_(options.lanes),
-        shared_begin_(options.lanes * options.timers_a_lane),
-        total_(shared_begin_ + options.shared_timers),
-        block_(allocated(options, *memory)),
-        homes_(reinterpret_cast<home*>(block_)),
-        nodes_(reinterpret_cast<node*>(block_ + lane_count_ * sizeof(home) + wheel_chunks::bytes_for(total_))),
-        links_(reinterpret_cast<atomic<std::uint32_t>*>(nodes_ + total_)),
-        core_(nodes_, block_ + lane_count_ * sizeof(home), total_, options.tick, now) {
-    for (std::uint32_t i = 0; i < lane_count_; ++i) new (homes_ + i) home(i * a_lane_, a_lane_, memory);
-    for (std::uint32_t i = shared_begin_; i < total_; ++i) {
-      new (nodes_ + i) node;
-      new (links_ + (i - shared_begin_)) atomic<std::uint32_t>;
-      nodes_[i].next.store(i + 1 < total_ ? i + 1 : none, mo::relaxed);  // init: nobody knows them
-    }
-    shared_free_.store(shared_begin_, mo::relaxed);  // init: as above
-  }
+      : places_(options, memory), core_(places_.nodes(), places_.wheel_memory(), places_.count(), options.tick, now) {}
   timer_lanes(const timer_lanes&) = delete;
   timer_lanes& operator=(const timer_lanes&) = delete;
   // Nobody uses it any more. What is set is not fired.
-  ~timer_lanes() {
-    if constexpr (!atomics_end_by_themselves) {
-      each_node([](node& one) { one.~node(); });
-      for (std::uint32_t i = shared_begin_; i < total_; ++i) links_[i - shared_begin_].~atomic();
-    }
-    for (std::uint32_t i = 0; i < lane_count_; ++i) homes_[i].~home();
-    memory_->deallocate(block_, bytes_of(lane_count_, total_, total_ - shared_begin_), alignof(home));
-  }
+  ~timer_lanes() = default;
 
   // ---- any thread
 
-  [[nodiscard]] lane join() noexcept {
-    for (std::uint32_t i = 0; i < lane_count_; ++i) {
-      // hint: the exchange decides
-      if (homes_[i].taken.load(mo::relaxed) != 0) continue;
-      // [TL2] acquire, pairs with [TL1]: what the last one to have it left
-      if (homes_[i].taken.exchange(1, mo::acquire) == 0) return lane(*this, homes_ + i);
-    }
-    return lane(*this, nullptr);
-  }
+  [[nodiscard]] lane join() noexcept { return lane(*this, places_.join()); }
 
   shared_timer_id schedule(time_point due, const T& what) noexcept {
-    const std::uint32_t index = closed() ? none : take_shared();
+    const std::uint32_t index = closed() ? none : places_.take_shared();
     if (index == none) {
-      others_.refused.fetch_add(1, mo::relaxed);  // counter
+      refused_.fetch_add(1, mo::relaxed);  // counter: alone
       return {};
     }
     const shared_timer_id id = set(index, due, what, nullptr);
-    if (id) {
-      others_.scheduled.fetch_add(1, mo::relaxed);  // counter
-    } else {
-      others_.refused.fetch_add(1, mo::relaxed);  // counter
-    }
+    (id ? scheduled_ : refused_).fetch_add(1, mo::relaxed);  // counter: alone
     return id;
   }
   timer_cancel cancel(shared_timer_id id) noexcept { return cancel(id, nullptr); }
@@ -250,9 +160,9 @@ class timer_lanes {
   // Of a timer that cancel() said is firing: until its call has returned. Not from inside it.
   bool await_end(shared_timer_id id, deadline until) noexcept {
     if (!id) return true;
-    node& of = nodes_[id.index_];
+    node& of = places_[id.index_];
     for (bool in_time = true;;) {
-      // [TL3] acquire, pairs with [TL4]: what its call has done
+      // [TL1] acquire, pairs with [TL2]: what its call has done
       std::uint64_t bits = of.word.load(mo::acquire);
       const timer_word word(bits);
       if (word.generation() != id.generation_ || word.phase() != timer_phase::firing) return true;
@@ -268,7 +178,7 @@ class timer_lanes {
 
   // The wheel's thread returns from its sleep, if it is in one or when it next comes to it.
   void stir() noexcept {
-    stirred_.store(1, mo::release);  // [TL5] release, pairs with [TL6]: why
+    stirred_.store(1, mo::release);  // [TL3] release, pairs with [TL4]: why
     news_.notify(1);
   }
   [[nodiscard]] bool closed() const noexcept {
@@ -277,12 +187,18 @@ class timer_lanes {
   [[nodiscard]] News& news() noexcept { return news_; }
   [[nodiscard]] duration tick() const noexcept { return core_.levels().tick(); }
   [[nodiscard]] timer_counts counts() const noexcept {
-    timer_counts all = others_.read();
-    for (std::uint32_t i = 0; i < lane_count_; ++i) {
-      const timer_counts one = homes_[i].counts.read();
-      all.scheduled += one.scheduled;
-      all.cancelled += one.cancelled;
-      all.refused += one.refused;
+    timer_counts all{.scheduled = scheduled_.load(mo::relaxed),  // counter: each of them
+                     .fired = fired_.read(),
+                     .again = again_.read(),
+                     .cancelled = cancelled_.load(mo::relaxed),  // counter: alone
+                     .closed = handed_back_.read(),
+                     .refused = refused_.load(mo::relaxed),  // counter: alone
+                     .notes = notes_.read(),
+                     .sleeps = sleeps_.read()};
+    for (const home& one : places_.homes()) {
+      all.scheduled += one.scheduled.read();
+      all.cancelled += one.cancelled.read();
+      all.refused += one.refused.read();
     }
     return all;
   }
@@ -308,7 +224,7 @@ class timer_lanes {
   void sleep() noexcept {
     const time_point next = next_work();
     armed_.store(next.time_since_epoch().count(), mo::relaxed);  // own: the fence of the wait makes it seen
-    bump(others_.sleeps);
+    sleeps_.add();
     news_.wait(deadline(next), [this, next]() noexcept { return is_stirred() || noted_work() < next; });
     armed_.store(awake, mo::relaxed);  // own: who still finds it asleep wakes it in vain
   }
@@ -317,23 +233,21 @@ class timer_lanes {
   template <class Take>
   void close(Take&& take) noexcept {
     closed_.store(1, mo::relaxed);  // own: the fence makes it seen
-    asymmetric_fence_heavy();       // [TL7] pairs with [TL8]: who does not see it closed has set what is seen here
-    each_node([this, &take](node& one) noexcept {
-      // [TL9] acquire, pairs with [TL10]: what it is and when
-      std::uint64_t bits = one.word.load(mo::acquire);
+    asymmetric_fence_heavy();       // [TL5] pairs with [TL6]: who does not see it closed has set what is seen here
+    places_.each([this, &take](node& one) noexcept {
       for (unsigned turn = 0;;) {
+        std::uint64_t bits = look_at(one);
         const timer_word word(bits);
         if (word.phase() == timer_phase::held) {
           doze(turn++);
-          bits = one.word.load(mo::acquire);  // [TL9] as above
-          continue;
-        }
-        if (word.phase() != timer_phase::set) return;
-        // [TL9] acquire, pairs with [TL10]: as above
-        if (one.word.compare_exchange_weak(bits, word.next_as(timer_phase::free).bits(), mo::acquire, mo::acquire))
+        } else if (word.phase() != timer_phase::set) {
+          return;
+        } else if (one.word.compare_exchange_weak(bits, word.next_as(timer_phase::free).bits(), mo::relaxed,
+                                                  mo::relaxed)) {  // own: look_at() showed what it is
           break;
+        }
       }
-      bump(others_.closed);
+      handed_back_.add();
       take(one.what.get(), one.due());
     });
   }
@@ -341,172 +255,30 @@ class timer_lanes {
  private:
   static constexpr std::uint32_t none = wheel_chunks::none;
   static constexpr std::int64_t awake = std::numeric_limits<std::int64_t>::min();
-  static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
   static constexpr std::size_t spacing = 2 * cache_line_size;
   static constexpr std::size_t batch = 32;
-
-  struct node {
-    atomic<std::uint64_t> word{timer_word::first().bits()};
-    atomic<std::int64_t> when{0};  // by who sets it
-    std::uint32_t at = none;       // the wheel's
-    atomic<std::uint32_t> next{none};
-    plain<T> what{};
-
-    [[nodiscard]] time_point due() const noexcept {
-      return time_point(duration(when.load(mo::relaxed)));  // own: the word says which one it is
-    }
-  };
-
-  struct counters {
-    atomic<std::uint64_t> scheduled{0};
-    atomic<std::uint64_t> fired{0};
-    atomic<std::uint64_t> again{0};
-    atomic<std::uint64_t> cancelled{0};
-    atomic<std::uint64_t> closed{0};
-    atomic<std::uint64_t> refused{0};
-    atomic<std::uint64_t> notes{0};
-    atomic<std::uint64_t> sleeps{0};
-
-    [[nodiscard]] timer_counts read() const noexcept {
-      // counter: each for itself
-      return {scheduled.load(mo::relaxed), fired.load(mo::relaxed),  again.load(mo::relaxed),
-              cancelled.load(mo::relaxed), closed.load(mo::relaxed), refused.load(mo::relaxed),
-              notes.load(mo::relaxed),     sleeps.load(mo::relaxed)};
-    }
-  };
-  struct lane_counters {
-    atomic<std::uint64_t> scheduled{0};
-    atomic<std::uint64_t> cancelled{0};
-    atomic<std::uint64_t> refused{0};
-
-    [[nodiscard]] timer_counts read() const noexcept {
-      timer_counts all;
-      all.scheduled = scheduled.load(mo::relaxed);  // counter
-      all.cancelled = cancelled.load(mo::relaxed);  // counter
-      all.refused = refused.load(mo::relaxed);      // counter
-      return all;
-    }
-  };
-  static void bump(atomic<std::uint64_t>& count) noexcept {
-    count.store(count.load(mo::relaxed) + 1, mo::relaxed);  // counter: of one thread
-  }
-
-  // Places of a lane: free ones that its thread knows of, those that others gave back, and those that were never used.
-  struct alignas(spacing) home {
-    home(std::uint32_t first, std::uint32_t count, std::pmr::memory_resource* memory) noexcept
-        : begin(first), notes(std::bit_ceil(count), memory) {}
-
-    const std::uint32_t begin;
-    std::uint32_t free = none;                              // its thread
-    atomic<std::uint32_t> used{0};                          // its thread: those behind were never used
-    lane_counters counts;                                   // its thread
-    atomic<std::uint32_t> taken{0};                         // who joins and leaves
-    bool left = false;                                      // the wheel's thread: it has not read all of the notes
-    alignas(spacing) atomic<std::uint32_t> returned{none};  // any thread; its own takes them all
-    alignas(spacing) atomic<std::int64_t> earliest{never};  // its thread; the wheel's thread sets it back
-    spsc_queue<std::uint32_t> notes;                        // from its thread to the wheel's
-  };
-
-  static std::size_t bytes_of(std::size_t lanes, std::size_t timers, std::size_t shared) noexcept {
-    return lanes * sizeof(home) + wheel_chunks::bytes_for(timers) + timers * sizeof(node) +
-           shared * sizeof(atomic<std::uint32_t>);
-  }
-  static std::byte* allocated(const timer_lanes_options& options, std::pmr::memory_resource& memory) noexcept {
-    HOLDFAST_ASSERT(!validate(options));
-    const std::size_t timers = std::size_t{options.lanes} * options.timers_a_lane + options.shared_timers;
-    return static_cast<std::byte*>(
-        memory.allocate(bytes_of(options.lanes, timers, options.shared_timers), alignof(home)));
-  }
-  // All that were ever used.
-  template <class F>
-  void each_node(F&& f) noexcept {
-    for (std::uint32_t i = 0; i < lane_count_; ++i) {
-      // [TL11] acquire, pairs with [TL12]: they have been made
-      const std::uint32_t used = homes_[i].used.load(mo::acquire);
-      for (std::uint32_t n = 0; n < used; ++n) f(nodes_[homes_[i].begin + n]);
-    }
-    for (std::uint32_t i = shared_begin_; i < total_; ++i) f(nodes_[i]);
-  }
-
-  // ---- places
-
-  [[nodiscard]] bool is_of(const home* mine, std::uint32_t index) const noexcept {
-    return mine != nullptr && index - mine->begin < a_lane_;
-  }
-  [[nodiscard]] std::uint32_t take_from(home& mine) noexcept {
-    if (mine.free == none && mine.returned.load(mo::relaxed) != none) {  // hint: it is looked at again, in order
-      // [TL13] acquire, pairs with [TL14]: the links, and that whoever had the place is done with it
-      mine.free = mine.returned.exchange(none, mo::acquire);
-    }
-    if (mine.free != none) {
-      // own: of who has the place
-      return std::exchange(mine.free, nodes_[mine.free].next.load(mo::relaxed));
-    }
-    const std::uint32_t used = mine.used.load(mo::relaxed);  // own
-    if (used == a_lane_) return none;
-    new (nodes_ + mine.begin + used) node;
-    mine.used.store(used + 1, mo::release);  // [TL12] release, pairs with [TL11]: it has been made
-    return mine.begin + used;
-  }
-  // A stack; the number beside its first place changes with each taking, so that a place that went and came is noticed.
-  [[nodiscard]] std::uint32_t take_shared() noexcept {
-    // [TL15] acquire, pairs with [TL16]: the link, and that whoever had the place is done with it
-    std::uint64_t head = shared_free_.load(mo::acquire);
-    for (;;) {
-      const auto index = static_cast<std::uint32_t>(head & place_mask);
-      if (index == place_mask) return none;
-      const std::uint32_t next = nodes_[index].next.load(mo::relaxed);  // own: if the exchange finds the head as it was
-      const std::uint64_t rest = ((head & ~place_mask) + place_mask + 1) | (next & place_mask);
-      // [TL15] acquire, pairs with [TL16]: as above
-      if (shared_free_.compare_exchange_weak(head, rest, mo::acquire, mo::acquire)) return index;
-    }
-  }
-  // Nobody needs the place any more; `word` is what was in it before it became free.
-  void give_back(std::uint32_t index, timer_word word, home* mine) noexcept {
-    node& one = nodes_[index];
-    const bool is_shared = index >= shared_begin_;
-    if (!is_shared && word.has(timer_word::in_list)) return;  // its link is in use: who reads that note does it
-    if (is_of(mine, index)) {
-      one.next.store(std::exchange(mine->free, index), mo::relaxed);  // own
-      return;
-    }
-    if (is_shared) {
-      std::uint64_t head = shared_free_.load(mo::relaxed);  // own: the exchange below checks it
-      do {
-        one.next.store(static_cast<std::uint32_t>(head & place_mask), mo::relaxed);  // own: shown by the exchange
-        // [TL16] release, pairs with [TL15]: the link. On failure relaxed, own: tried again
-      } while (!shared_free_.compare_exchange_weak(head, (head & ~place_mask) | index, mo::release, mo::relaxed));
-    } else {
-      home* const to = homes_ + index / a_lane_;
-      std::uint32_t head = to->returned.load(mo::relaxed);  // own: the exchange below checks it
-      do {
-        one.next.store(head, mo::relaxed);  // own: shown by the exchange
-        // [TL14] release, pairs with [TL13]: the link, and what went before. On failure relaxed, own: tried again
-      } while (!to->returned.compare_exchange_weak(head, index, mo::release, mo::relaxed));
-    }
-  }
 
   // ---- setting, cancelling, moving
 
   shared_timer_id schedule_in(home& mine, time_point due, const T& what) noexcept {
-    const std::uint32_t index = closed() ? none : take_from(mine);
+    const std::uint32_t index = closed() ? none : places_.take_from(mine);
     const shared_timer_id id = index == none ? shared_timer_id() : set(index, due, what, &mine);
-    bump(id ? mine.counts.scheduled : mine.counts.refused);
+    (id ? mine.scheduled : mine.refused).add();
     return id;
   }
   // A free place that is the caller's.
   shared_timer_id set(std::uint32_t index, time_point due, const T& what, home* mine) noexcept {
-    node& one = nodes_[index];
+    node& one = places_[index];
     one.what.set(what);
     const std::uint64_t generation = publish(index, due, mine);
-    asymmetric_fence_light();  // [TL8] pairs with [TL7]: it is seen by who closes, or the end here
+    asymmetric_fence_light();  // [TL6] pairs with [TL5]: it is seen by who closes, or the end here
     if (closed()) [[unlikely]] {
       std::uint64_t bits = one.word.load(mo::relaxed);  // own: the exchange checks it
       while (timer_word(bits).generation() == generation && timer_word(bits).phase() == timer_phase::set) {
         const timer_word next = timer_word(bits).next_as(timer_phase::free);
         // own: it is refused, and nobody has seen it
         if (one.word.compare_exchange_weak(bits, next.bits(), mo::relaxed, mo::relaxed)) {
-          give_back(index, timer_word(bits), mine);
+          places_.give_back(index, timer_word(bits), mine);
           return {};
         }
       }
@@ -515,8 +287,8 @@ class timer_lanes {
   }
   // From free or held to set: the wheel's thread gets a note unless it will come by in time anyway, or has one.
   std::uint64_t publish(std::uint32_t index, time_point due, home* mine) noexcept {
-    node& one = nodes_[index];
-    const bool own = is_of(mine, index);
+    node& one = places_[index];
+    const bool own = places_.is_of(mine, index);
     const time_point before = one.due();
     one.when.store(due.time_since_epoch().count(), mo::relaxed);  // own: shown by the exchange
     std::uint64_t bits = one.word.load(mo::relaxed);              // own: the exchange checks it
@@ -526,7 +298,7 @@ class timer_lanes {
       const bool noted = word.has(timer_word::noted);
       timer_word next = word.with(timer_phase::set);
       if (!lies_well && !noted) next = next.with(own ? timer_word::in_ring : timer_word::in_list);
-      // [TL10] release, pairs with [TL9], [TL17] and [TL18]: what it is and when. On failure relaxed, own: tried again
+      // [TL8] release, pairs with [TL7], [TL9] and [TL10]: what it is and when. On failure relaxed, own: tried again
       if (!one.word.compare_exchange_weak(bits, next.bits(), mo::release, mo::relaxed)) continue;
       if (!lies_well || noted) {
         if (!noted) own ? note_in_ring(*mine, index) : note_in_list(index);
@@ -543,16 +315,12 @@ class timer_lanes {
   void note_in_list(std::uint32_t index) noexcept {
     std::uint32_t head = list_.load(mo::relaxed);  // own: the exchange below checks it
     do {
-      link_of(index).store(head, mo::relaxed);  // own: shown by the exchange
-      // [TL19] release, pairs with [TL20]: the link. On failure relaxed, own: tried again
+      places_.note_link(index).store(head, mo::relaxed);  // own: shown by the exchange
+      // [TL11] release, pairs with [TL12]: the link. On failure relaxed, own: tried again
     } while (!list_.compare_exchange_weak(head, index, mo::release, mo::relaxed));
   }
-  // In the list of notes. A shared place may be free and in the list at the same time; one of a lane is not.
-  [[nodiscard]] atomic<std::uint32_t>& link_of(std::uint32_t index) noexcept {
-    return index >= shared_begin_ ? links_[index - shared_begin_] : nodes_[index].next;
-  }
   void announce(atomic<std::int64_t>& earliest, bool own, time_point due) noexcept {
-    asymmetric_fence_light();  // [TL21] pairs with [TL22]: the note is read, or the new start of `earliest` is seen
+    asymmetric_fence_light();  // [TL13] pairs with [TL14]: the note is read, or the new start of `earliest` is seen
     const std::int64_t at = due.time_since_epoch().count();
     std::int64_t seen = earliest.load(mo::relaxed);  // hint: as above
     if (own) {
@@ -564,14 +332,14 @@ class timer_lanes {
         // own: as above
       } while (!earliest.compare_exchange_weak(seen, at, mo::relaxed, mo::relaxed));
     }
-    asymmetric_fence_light();  // [TL23] pairs with the fence of the wait: the sleeper sees it, or it is seen asleep here
+    asymmetric_fence_light();  // [TL15] pairs with the fence of the wait: the sleeper sees it, or it is seen asleep here
     if (at < armed_.load(mo::relaxed)) news_.notify(1);  // hint: as above
   }
 
   timer_cancel cancel(shared_timer_id id, home* mine) noexcept {
     if (!id) return timer_cancel::gone;
-    HOLDFAST_ASSERT(id.index_ < total_);
-    node& of = nodes_[id.index_];
+    HOLDFAST_ASSERT(id.index_ < places_.count());
+    node& of = places_[id.index_];
     std::uint64_t bits = of.word.load(mo::relaxed);  // own: the exchange checks it
     for (;;) {
       const timer_word word(bits);
@@ -585,29 +353,29 @@ class timer_lanes {
         return timer_cancel::firing;
       }
       if (word.phase() != timer_phase::set) return timer_cancel::gone;
-      // own: the next user of the place is the same thread, or is told by [TL14] or [TL16]
-      if (!of.word.compare_exchange_weak(bits, word.next_as(timer_phase::free).bits(), mo::relaxed, mo::relaxed))
+      // [TL9] acquire, pairs with [TL8]: who set it is done with the place. On failure relaxed, own: tried again
+      if (!of.word.compare_exchange_weak(bits, word.next_as(timer_phase::free).bits(), mo::acquire, mo::relaxed))
         continue;
       count_cancelled(mine);
-      give_back(id.index_, word, mine);
+      places_.give_back(id.index_, word, mine);
       return timer_cancel::cancelled;
     }
   }
   void count_cancelled(home* mine) noexcept {
     if (mine != nullptr) {
-      bump(mine->counts.cancelled);
+      mine->cancelled.add();
     } else {
-      others_.cancelled.fetch_add(1, mo::relaxed);  // counter
+      cancelled_.fetch_add(1, mo::relaxed);  // counter: alone
     }
   }
   bool reschedule(shared_timer_id& id, time_point due, home* mine) noexcept {
     if (!id) return false;
-    node& of = nodes_[id.index_];
+    node& of = places_[id.index_];
     std::uint64_t bits = of.word.load(mo::relaxed);  // own: the exchange checks it
     for (;;) {
       const timer_word word(bits);
       if (word.generation() != id.generation_ || word.phase() != timer_phase::set) return false;
-      // [TL18] acquire, pairs with [TL10]: when it was to fire. On failure relaxed, own: tried again
+      // [TL10] acquire, pairs with [TL8]: when it was to fire. On failure relaxed, own: tried again
       if (of.word.compare_exchange_weak(bits, word.next_as(timer_phase::held).bits(), mo::acquire, mo::relaxed)) break;
     }
     id.generation_ = publish(id.index_, due, mine);
@@ -619,13 +387,13 @@ class timer_lanes {
   [[nodiscard]] bool is_stirred() noexcept {
     // hint: the exchange decides
     if (stirred_.load(mo::relaxed) == 0) return false;
-    return stirred_.exchange(0, mo::acquire) != 0;  // [TL6] acquire, pairs with [TL5]: why
+    return stirred_.exchange(0, mo::acquire) != 0;  // [TL4] acquire, pairs with [TL3]: why
   }
   // The first of the times that were noted down and may not have been read.
   [[nodiscard]] time_point noted_work() const noexcept {
     std::int64_t first = shared_earliest_.load(mo::relaxed);  // hint: as above
-    for (std::uint32_t i = 0; i < lane_count_; ++i) {
-      first = std::min(first, homes_[i].earliest.load(mo::relaxed));  // hint: as above
+    for (const home& one : places_.homes()) {
+      first = std::min(first, one.earliest.load(mo::relaxed));  // hint: as above
     }
     return time_point(duration(first));
   }
@@ -634,28 +402,26 @@ class timer_lanes {
     const std::int64_t at = now.time_since_epoch().count();
     bool any = left_;
     bool of_list = list_left_ != none;
-    for (std::uint32_t i = 0; i < lane_count_; ++i) {
-      if (homes_[i].earliest.load(mo::relaxed) > at)
-        continue;                                    // hint: who announces now is told by [TL23], or the next run
-      homes_[i].earliest.store(never, mo::relaxed);  // own: behind it the fence
-      homes_[i].left = any = true;
+    for (home& one : places_.homes()) {
+      if (one.earliest.load(mo::relaxed) > at) continue;  // hint: who announces now is told by [TL15], or the next run
+      one.earliest.store(home::never, mo::relaxed);       // own: behind it the fence
+      one.left = any = true;
     }
-    if (shared_earliest_.load(mo::relaxed) <= at) {  // hint: as above
-      shared_earliest_.store(never, mo::relaxed);    // own: as above
+    if (shared_earliest_.load(mo::relaxed) <= at) {      // hint: as above
+      shared_earliest_.store(home::never, mo::relaxed);  // own: as above
       any = of_list = true;
       list_due_ = true;
     }
     if (!any) return 0;
-    asymmetric_fence_heavy();  // [TL22] pairs with [TL21]: as said there
+    asymmetric_fence_heavy();  // [TL14] pairs with [TL13]: as said there
     std::size_t read = 0;
     left_ = false;
-    for (std::uint32_t i = 0; i < lane_count_; ++i) {
-      home& from = homes_[i];
+    for (home& from : places_.homes()) {
       while (from.left && read < most) {
         std::uint32_t some[batch];
         const std::size_t count = from.notes.try_pop(std::span(some, std::min(batch, most - read)));
         for (std::size_t n = 0; n < count; ++n)
-          prefetch_for_write(reinterpret_cast<const std::byte*>(nodes_ + some[n]));
+          prefetch_for_write(reinterpret_cast<const std::byte*>(&places_[some[n]]));
         for (std::size_t n = 0; n < count; ++n) read_note(some[n]);
         read += count;
         if (count == 0) from.left = false;
@@ -671,7 +437,7 @@ class timer_lanes {
     for (;;) {
       while (list_left_ != none && read < most) {
         const std::uint32_t index = list_left_;
-        list_left_ = link_of(index).load(mo::relaxed);  // own: turned round below
+        list_left_ = places_.note_link(index).load(mo::relaxed);  // own: turned round below
         read_note(index);
         ++read;
       }
@@ -680,32 +446,35 @@ class timer_lanes {
         return read;
       }
       if (!std::exchange(list_due_, false)) return read;
-      // [TL20] acquire, pairs with [TL19]: the links
+      // [TL12] acquire, pairs with [TL11]: the links
       std::uint32_t at = list_.exchange(none, mo::acquire);
       while (at != none) {
-        const std::uint32_t next = link_of(at).load(mo::relaxed);       // own: whoever noted it has ended
-        link_of(at).store(std::exchange(list_left_, at), mo::relaxed);  // own: as above
+        const std::uint32_t next = places_.note_link(at).load(mo::relaxed);       // own: whoever noted it has ended
+        places_.note_link(at).store(std::exchange(list_left_, at), mo::relaxed);  // own: as above
         at = next;
       }
     }
   }
+  // Of a timer that was set: what it is and when.
+  [[nodiscard]] static std::uint64_t look_at(const node& one) noexcept {
+    return one.word.load(mo::acquire);  // [TL7] acquire, pairs with [TL8]: as said
+  }
+  // The exchanges of the three below are relaxed: what they go by, look_at() showed them, and others go by the word alone.
   void read_note(std::uint32_t index) noexcept {
-    bump(others_.notes);
-    node& one = nodes_[index];
-    // [TL17] acquire, pairs with [TL10]: when it is due
-    std::uint64_t bits = one.word.load(mo::acquire);
+    notes_.add();
+    node& one = places_[index];
     for (;;) {
+      std::uint64_t bits = look_at(one);
       const timer_word word(bits);
       HOLDFAST_ASSERT(word.phase() != timer_phase::firing);
       const bool is_set = word.phase() == timer_phase::set;
       const timer_word read = word.without(timer_word::noted).with(is_set ? timer_word::in_wheel : 0);
-      // own: nothing that another thread may need. On failure [TL17] acquire, pairs with [TL10]: as above
-      if (!one.word.compare_exchange_weak(bits, read.bits(), mo::relaxed, mo::acquire)) continue;
+      if (!one.word.compare_exchange_weak(bits, read.bits(), mo::relaxed, mo::relaxed)) continue;  // own: as said above
       if (is_set) {
         if (word.has(timer_word::in_wheel)) take_out(one);
         put(one, index);
-      } else if (word.has(timer_word::in_list) && word.phase() == timer_phase::free && index < shared_begin_) {
-        give_back(index, read, nullptr);
+      } else if (word.has(timer_word::in_list) && word.phase() == timer_phase::free && !places_.is_shared(index)) {
+        places_.give_back(index, read, nullptr);
       }
       return;
     }
@@ -713,31 +482,30 @@ class timer_lanes {
   // The time has come for which it lies in the wheel.
   template <class Fire>
   void visit(std::uint32_t index, Fire& fire) noexcept {
-    node& one = nodes_[index];
-    // [TL17] acquire, pairs with [TL10]: what it is and when
-    std::uint64_t bits = one.word.load(mo::acquire);
+    node& one = places_[index];
+    --in_wheel_;
     for (;;) {
+      std::uint64_t bits = look_at(one);
       const timer_word word(bits);
       HOLDFAST_ASSERT(word.has(timer_word::in_wheel));
+      const timer_word out = word.without(timer_word::in_wheel);
       if (word.phase() != timer_phase::set) {
-        // own: as in read_note. On failure [TL17] acquire, pairs with [TL10]: as above
-        if (one.word.compare_exchange_weak(bits, word.without(timer_word::in_wheel).bits(), mo::relaxed, mo::acquire))
-          return;
+        if (one.word.compare_exchange_weak(bits, out.bits(), mo::relaxed, mo::relaxed)) return;  // own: as said above
         continue;
       }
       const time_point due = one.due();
-      if (!core_.is_due(due)) return core_.put_on(one, index, due, in_wheel_);
-      const timer_word firing = word.without(timer_word::in_wheel).with(timer_phase::firing);
-      // own: who cancels is told by the word alone. On failure [TL17] acquire, pairs with [TL10]: as above
-      if (!one.word.compare_exchange_weak(bits, firing.bits(), mo::relaxed, mo::acquire)) continue;
-      bump(others_.fired);
+      if (!core_.is_due(due)) return put_on(one, index, due);
+      // own: as said above
+      if (!one.word.compare_exchange_weak(bits, out.with(timer_phase::firing).bits(), mo::relaxed, mo::relaxed))
+        continue;
+      fired_.add();
       fired_timer call(shared_timer_id(index, word.generation()), due, one.what.get());
       fire(call);
       return end_call(index, call);
     }
   }
   void end_call(std::uint32_t index, const fired_timer& call) noexcept {
-    node& one = nodes_[index];
+    node& one = places_[index];
     std::uint64_t bits = one.word.load(mo::relaxed);  // own: the exchange checks it
     for (;;) {
       const timer_word word(bits);
@@ -749,30 +517,29 @@ class timer_lanes {
       const timer_word next = again
                                   ? word.without(timer_word::watched).with(timer_word::in_wheel).with(timer_phase::set)
                                   : word.next_as(timer_phase::free);
-      // [TL4] release, pairs with [TL3]: what the call has done. On failure relaxed, own: tried again
+      // [TL2] release, pairs with [TL1]: what the call has done. On failure relaxed, own: tried again
       if (!one.word.compare_exchange_weak(bits, next.bits(), mo::release, mo::relaxed)) continue;
       if (again) {
-        bump(others_.again);
+        again_.add();
         put(one, index);
       }
       if (word.has(timer_word::watched)) unpark(one.word, std::numeric_limits<std::uint32_t>::max());
-      if (!again) give_back(index, word, nullptr);
+      if (!again) places_.give_back(index, word, nullptr);
       return;
     }
   }
   // On the way to a lower level.
   void pass_on(std::uint32_t index) noexcept {
-    node& one = nodes_[index];
+    node& one = places_[index];
+    --in_wheel_;
     std::uint64_t bits = one.word.load(mo::relaxed);  // own: the exchange checks it
     while (timer_word(bits).phase() != timer_phase::set) {
-      // own: as in read_note
-      if (one.word.compare_exchange_weak(bits, timer_word(bits).without(timer_word::in_wheel).bits(), mo::relaxed,
-                                         mo::relaxed)) {
-        return;
-      }
+      const timer_word out = timer_word(bits).without(timer_word::in_wheel);
+      if (one.word.compare_exchange_weak(bits, out.bits(), mo::relaxed, mo::relaxed)) return;  // own: as said above
     }
-    core_.put_on(one, index, one.due(), in_wheel_);
+    put_on(one, index, one.due());
   }
+  void put_on(node& one, std::uint32_t index, time_point due) noexcept { core_.put_on(one, index, due, in_wheel_++); }
   void put(node& one, std::uint32_t index) noexcept {
     const std::uint32_t slot = core_.slot_for(one.due());
     if (!core_.has_room(slot)) core_.make_room(slot, in_wheel_);
@@ -785,31 +552,27 @@ class timer_lanes {
     --in_wheel_;
   }
 
-  // The stack of free shared places: the first one, and above it a number that changes.
-  static constexpr std::uint64_t place_mask = (std::uint64_t{1} << 29U) - 1;
-
-  std::pmr::memory_resource* const memory_;
-  const std::uint32_t a_lane_;
-  const std::uint32_t lane_count_;
-  const std::uint32_t shared_begin_;  // the first place that no lane has
-  const std::uint32_t total_;
-  std::byte* const block_;
-  home* const homes_;
-  node* const nodes_;
-  atomic<std::uint32_t>* const links_;  // of shared places
-  wheel_core<node> core_;               // the wheel's thread
-  bool left_ = false;                   // as core_: there are notes that are due to be read
-  bool list_due_ = false;               // as core_: the list is to be taken
-  std::uint32_t list_left_ = none;      // as core_: taken and not read yet
+  timer_places<T> places_;
+  wheel_core<node> core_;           // the wheel's thread, and all down to sleeps_
+  std::size_t in_wheel_ = 0;        // that lie there
+  bool left_ = false;               // there are notes that are to be read
+  bool list_due_ = false;           // the list is to be taken
+  std::uint32_t list_left_ = none;  // what has been taken of it, and not read yet
+  own_counter fired_;
+  own_counter again_;
+  own_counter handed_back_;
+  own_counter notes_;
+  own_counter sleeps_;
 
   alignas(spacing) atomic<std::int64_t> armed_{awake};  // the wheel's thread: it sleeps until then
   atomic<std::uint32_t> stirred_{0};
   atomic<std::uint32_t> closed_{0};
   News news_;
-  counters others_;  // of threads without a lane, and of the wheel's thread
-  alignas(spacing) atomic<std::uint64_t> shared_free_{0};
-  alignas(spacing) atomic<std::uint32_t> list_{none};
-  atomic<std::int64_t> shared_earliest_{never};
+  alignas(spacing) atomic<std::uint32_t> list_{none};  // threads without a lane of their own, and all below
+  atomic<std::int64_t> shared_earliest_{home::never};
+  atomic<std::uint64_t> scheduled_{0};
+  atomic<std::uint64_t> cancelled_{0};
+  atomic<std::uint64_t> refused_{0};
 };
 
 }  // namespace holdfast

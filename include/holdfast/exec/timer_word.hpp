@@ -10,10 +10,10 @@
 // In short: any thread | wait-free | never | -
 //
 // Beside the phase: `in_wheel`, it lies in the wheel, perhaps for a time of an earlier user of its place; `in_ring` and `in_list`,
-// the wheel's thread has a note to look at it; `stopped`, it is not to fire again; `watched`, a thread sleeps until it has fired; and
-// the generation, which is another one for each user of the place, so that what an id names is decided here, too.
+// the wheel's thread has a note to look at it; `stopped`, it is not to fire again; `watched`, a thread sleeps until it has fired;
+// and the generation, which is another one for each user of the place, so that what an id names is decided here, too.
 //
-// Pure. Proof: that of timer_lanes.
+// Pure. Proof: that of timer_lanes, unit/timer_lanes_test.cpp.
 #pragma once
 
 #include <cstdint>

@@ -31,8 +31,8 @@
 // time/period.hpp where ticks that were missed are to be skipped. It must not call advance. If it throws, the timer is gone and
 // the wheel is whole.
 //
-// extend() is for a time that is put off again and again, and seldom comes, such as an idle timeout: it writes the new time down and
-// no more, and the timer is moved when its old one comes. Of one tick, timers fire in the order in which they were moved then.
+// extend() is for a time that is put off again and again, and seldom comes, such as an idle timeout: it writes the new time down
+// and no more, and the timer is moved when its old one comes. Of one tick, timers fire in the order in which they were moved then.
 // To an earlier time, it is a reschedule.
 //
 // advance(now, most, fire) touches at most `most` timers, whether they fire or move to a lower level, and says if there are more

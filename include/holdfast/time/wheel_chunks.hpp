@@ -13,13 +13,13 @@
 // and a walk knows the next thirteen timers before it comes to them. A list that links its timers themselves makes a walk wait for
 // each before it knows where the next one is: that is what most of a wheel's time goes to when there are many.
 //
-// A timer taken out of the middle leaves a hole, and a chunk of holes is given back. Where many are left that hold few, whoever needs
-// one more looks at `steps` chunks first, one round after the other, and joins those that fit into one. That is enough for
-// `chunks_for`: a round passes while steps times fewer chunks than there are were taken, and after it no two neighbours of those that
-// it found fit into one.
+// A timer taken out of the middle leaves a hole, and a chunk of holes is given back. Where many are left that hold few, whoever
+// needs one more looks at `steps` chunks first, one round after the other, and joins those that fit into one. That is enough for
+// `chunks_for`: a round passes while steps times fewer chunks than there are were taken, and after it no two neighbours of those
+// that it found fit into one.
 //
-// Memory: 14.2 bytes a timer and 157 KiB are set apart (`chunks_for`), 5 bytes a timer are used where they come in a row; 14 KiB for the
-// slots.
+// Memory: 14.2 bytes a timer and 150 KiB are set apart (`chunks_for`), 5 bytes a timer are used where they come in a row; 14 KiB
+// for the slots.
 //
 // Method: an unrolled linked list (Shao, Reppy, Appel, "Unrolling lists", 1994).
 //
@@ -57,7 +57,7 @@ class wheel_chunks {
   // Few in a chunk: then some are joined before another one is taken.
   static constexpr std::uint32_t few = 6;
   static constexpr std::size_t chunks_for(std::size_t timers) noexcept {
-    // Of n chunks at most timers / few + slots are there when a round begins; n / steps more are taken in that round, and n / steps
+    // Of n chunks at most timers / few + slots are there when a round begins; n / steps more are taken in that round, and as many
     // in the next one.
     const std::size_t begin = timers / few + wheel_levels::slots + 1;
     return std::min(timers + 1, begin + (2 * begin + (steps - 2) - 1) / (steps - 2) + 1);
@@ -161,8 +161,8 @@ class wheel_chunks {
   }
 
  private:
-  // Of a chunk: thirteen timers (none: taken out), the chunks before and after it in its slot (or the next free one), and a word for
-  // its slot and how many of the places that were given out have no timer any more; of a free one all.
+  // Of a chunk: thirteen timers (none: taken out), the chunks before and after it in its slot (or the next free one), and a word
+  // for its slot and how many of the places that were given out have no timer any more; of a free one all.
   static constexpr std::uint32_t chunk_words = 16;
   static constexpr std::uint32_t last_word = chunk_words - 1;
   static constexpr std::uint32_t one_gone = 1U << 16U;

@@ -13,8 +13,8 @@
 //
 // In short: one owner | wait-free | never | -
 //
-// A node has a member `at`, which is the wheel's while the node is in it. Its time is not kept here: it may change meanwhile to a later
-// one, and whoever visits the node when it is due sees to that.
+// A node has a member `at`, which is the wheel's while the node is in it. Its time is not kept here: it may change meanwhile to a
+// later one, and whoever visits the node when it is due sees to that.
 //
 // When to use it: to build a wheel on. What a program uses is timer_wheel, or exec/timer_service.
 //
