@@ -291,14 +291,14 @@ class timer_lanes {
     const bool own = places_.is_of(mine, index);
     const time_point before = one.due();
     one.when.store(due.time_since_epoch().count(), mo::relaxed);  // own: shown by the exchange
-    std::uint64_t bits = one.word.load(mo::relaxed);              // own: the exchange checks it
     for (;;) {
+      std::uint64_t bits = look_at(one);
       const timer_word word(bits);
       const bool lies_well = word.has(timer_word::in_wheel) && before <= due;
       const bool noted = word.has(timer_word::noted);
       timer_word next = word.with(timer_phase::set);
       if (!lies_well && !noted) next = next.with(own ? timer_word::in_ring : timer_word::in_list);
-      // [TL8] release, pairs with [TL7], [TL9] and [TL10]: what it is and when. On failure relaxed, own: tried again
+      // [TL8] release, pairs with [TL7], [TL9] and [TL10]: what it is and when it is due. On failure relaxed, own: tried again
       if (!one.word.compare_exchange_weak(bits, next.bits(), mo::release, mo::relaxed)) continue;
       if (!lies_well || noted) {
         if (!noted) own ? note_in_ring(*mine, index) : note_in_list(index);
@@ -455,11 +455,11 @@ class timer_lanes {
       }
     }
   }
-  // Of a timer that was set: what it is and when.
+  // Of a timer that was set: what it is and when. Of a note that was read: that there is room for another one.
   [[nodiscard]] static std::uint64_t look_at(const node& one) noexcept {
-    return one.word.load(mo::acquire);  // [TL7] acquire, pairs with [TL8]: as said
+    return one.word.load(mo::acquire);  // [TL7] acquire, pairs with [TL8] and [TL16]: as said
   }
-  // The exchanges of the three below are relaxed: what they go by, look_at() showed them, and others go by the word alone.
+  // The relaxed exchanges of the three below: what they go by, look_at() showed them, and others go by the word alone.
   void read_note(std::uint32_t index) noexcept {
     notes_.add();
     node& one = places_[index];
@@ -469,7 +469,8 @@ class timer_lanes {
       HOLDFAST_ASSERT(word.phase() != timer_phase::firing);
       const bool is_set = word.phase() == timer_phase::set;
       const timer_word read = word.without(timer_word::noted).with(is_set ? timer_word::in_wheel : 0);
-      if (!one.word.compare_exchange_weak(bits, read.bits(), mo::relaxed, mo::relaxed)) continue;  // own: as said above
+      // [TL16] release, pairs with [TL7]: the note was taken before. On failure relaxed, own: tried again
+      if (!one.word.compare_exchange_weak(bits, read.bits(), mo::release, mo::relaxed)) continue;
       if (is_set) {
         if (word.has(timer_word::in_wheel)) take_out(one);
         put(one, index);
