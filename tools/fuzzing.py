@@ -31,7 +31,7 @@ SHORT_LIMIT = 2400
 LENGTH = {"circuit_breaker": 48, "json_text": 64, "json_writer": 64, "spsc_queue": 24, "record_ring": 32, "cache": 32,
           "shared_record_ring": 64, "shared_segment": 1400, "broadcast_ring": 32, "mpmc_queue": 32, "limits": 64, "http_fields": 80,
           "co_queue": 48, "fan_in": 32, "intrusive_mpsc_list": 48, "resequencer": 32,
-          "rate_limiter": 48, "adaptive_limit": 96, "swr_cache": 48}
+          "rate_limiter": 48, "adaptive_limit": 96, "swr_cache": 48, "timer_wheel": 128}
 ENVIRONMENT = {"ASAN_OPTIONS": "quarantine_size_mb=8:detect_stack_use_after_return=0:abort_on_error=0",
                "UBSAN_OPTIONS": "print_stacktrace=1"}
 
