@@ -13,12 +13,30 @@
 #include <optional>
 #include <utility>
 
+#include "holdfast/core/random.hpp"
 #include "holdfast/time/timer_wheel.hpp"
 
 #include "support/counted.hpp"
 #include "support/timer_oracle.hpp"
 
 namespace test_support {
+
+// So many choices; as a fuzzer's bytes, zeros where they have come to their end.
+class random_choices {
+ public:
+  random_choices(std::uint64_t seed, std::uint64_t choices) : bits_(seed), left_(choices) {}
+  [[nodiscard]] bool empty() const { return left_ == 0; }
+  std::uint64_t below(std::uint64_t n) {
+    if (left_ == 0) return 0;
+    --left_;
+    return uniform_up_to(bits_, n - 1);
+  }
+  std::uint64_t number(unsigned bytes) { return bits_() >> (64 - 8 * bytes); }
+
+ private:
+  holdfast::splitmix64 bits_;
+  std::uint64_t left_;
+};
 
 struct throws_nothing {
   static void now(int /*number*/) {}

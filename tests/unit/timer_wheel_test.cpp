@@ -63,16 +63,6 @@ std::vector<time_point> places() {
   return all;
 }
 
-struct random_choices {
-  splitmix64 bits;
-  std::uint64_t left;
-  [[nodiscard]] bool empty() const { return left == 0; }
-  std::uint64_t below(std::uint64_t n) {
-    left -= left != 0 ? 1 : 0;
-    return left == 0 ? 0 : uniform_up_to(bits, n - 1);  // as a fuzzer's bytes that have come to their end
-  }
-  std::uint64_t number(unsigned bytes) { return bits() >> (64 - 8 * bytes); }
-};
 struct fails_test {
   void operator()(bool holds, const char* what) const {
     if (!holds) FAIL(what);
@@ -80,10 +70,10 @@ struct fails_test {
 };
 template <class T>
 std::uint64_t trial_of(std::uint64_t seed, std::size_t capacity, duration asked, std::uint64_t choices) {
-  random_choices chosen{splitmix64(seed), choices};
-  const time_point now(duration(static_cast<std::int64_t>(chosen.bits())) / (seed % 2 == 0 ? 1 : 1'000'000));
+  test_support::random_choices chosen(seed, choices);
+  const time_point now(duration(static_cast<std::int64_t>(chosen.number(8))) / (seed % 2 == 0 ? 1 : 1'000'000));
   timer_wheel<T> under_test({.capacity = capacity, .tick = asked}, now);
-  test_support::timer_trial<T, random_choices, fails_test> trial(under_test, now, chosen, {});
+  test_support::timer_trial<T, test_support::random_choices, fails_test> trial(under_test, now, chosen, {});
   while (!chosen.empty()) trial.step();
   if (seed % 3 != 0) trial.drain();
   if constexpr (std::is_same_v<T, counted>) CHECK(static_cast<std::size_t>(counted::alive) == trial.set());
@@ -684,6 +674,50 @@ TEST_CASE("counts add up: scheduled are those that fired for good, were cancelle
   CHECK(of.counts().refused > 0);
   CHECK(of.counts().cancelled > 0);
   CHECK(of.counts().drained > 0);
+}
+
+TEST_CASE("the end of a value may set, move and cancel other timers", "[timer_wheel]") {
+  // As what closes a connection when it goes, and with it the connection's other timer.
+  struct closes {
+    closes(timer_wheel<closes>* where, timer_id* which) noexcept : wheel(where), other(which) {}
+    closes(closes&& from) noexcept : wheel(std::exchange(from.wheel, nullptr)), other(from.other) {}
+    closes& operator=(closes&&) = delete;
+    ~closes() {
+      if (wheel == nullptr) return;
+      for (int i = 0; i < 40; ++i) wheel->schedule(at(500 + i), closes(nullptr, nullptr));
+      if (other != nullptr) wheel->cancel(*other);
+      for (int i = 0; i < 40; ++i) wheel->schedule(at(5), closes(nullptr, nullptr));
+    }
+    timer_wheel<closes>* wheel;
+    timer_id* other;
+  };
+  for (int how = 0; how < 3; ++how) {
+    timer_wheel<closes> of({.capacity = 400'000, .tick = tick}, start);
+    std::vector<timer_id> ids(60'000);
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      ids[i] = of.schedule(at(3), closes(i % 16 == 0 ? &of : nullptr, i % 16 == 0 ? &ids[i + 1] : nullptr));
+    }
+    // Chunks that hold few: whoever sets a timer joins them.
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (i % 16 > 2) CHECK(of.cancel(ids[i]));
+    }
+    for (std::size_t i = 0; i < ids.size(); i += 16) {
+      switch (how) {
+        case 0: REQUIRE(of.cancel(ids[i])); break;
+        case 1: REQUIRE(of.take(ids[i])); break;
+        default: REQUIRE(of.advance(at(3), 1, [](expired_timer<closes>&) {}).touched == 1);
+      }
+    }
+    std::size_t fired = 0;
+    of.advance(at(1'000), no_limit, [&](expired_timer<closes>& what) {
+      what.what.wheel = nullptr;
+      ++fired;
+    });
+    CHECK(of.size() == 0);
+    const timer_wheel_counts& c = of.counts();
+    CHECK(c.scheduled == c.fired - c.rearmed + c.cancelled + c.drained);
+    CHECK(c.refused == 0);
+  }
 }
 
 TEST_CASE("values of any size and alignment up to a line are where they should be", "[timer_wheel]") {

@@ -176,9 +176,16 @@ class timer_wheel {
     if (one.generation != id.generation_) return false;
     ++counts_.cancelled;
     const wheel_chunks::place at = one.at;
-    release(one, id.index_);
-    if (core_.take_out(at)) [[unlikely]]
-      core_.tidy_up(at);
+    if constexpr (std::is_trivially_destructible_v<T>) {
+      release(one, id.index_);
+      if (core_.take_out(at)) [[unlikely]]
+        core_.tidy_up(at);
+    } else {
+      // The value's end may set other timers, for which this one would be moved if it still lay there.
+      if (core_.take_out(at)) [[unlikely]]
+        core_.tidy_up(at);
+      release(one, id.index_);
+    }
     return true;
   }
   // Cancels it, and gives back its value.
