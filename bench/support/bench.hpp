@@ -51,6 +51,10 @@ benchmark::internal::Benchmark* add(std::string_view suite, std::string_view tes
   return benchmark::RegisterBenchmark(name.c_str(), function)->UseRealTime();
 }
 
+// Is this run only to see that all still works? (Samples of less than 5 ms are asked for: tools/bench --smoke, the tests.)
+// What is large may be small then.
+[[nodiscard]] bool only_a_trial();
+
 // A sample whose result is wrong has no speed. Call it after the timed loop; the program will end with 1.
 void fail(benchmark::State& state, const char* why);
 [[nodiscard]] int failures();

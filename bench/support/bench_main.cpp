@@ -87,6 +87,7 @@ const core_choice& the_cores() {
 }
 
 holdfast::atomic<int> failed{0};
+bool trial = false;  // written before the first benchmark runs
 // The line of the calibration game: even, thread 0's turn; odd, thread 1's.
 alignas(2 * cache_line_size) holdfast::atomic<std::uint64_t> ball{0};
 
@@ -99,6 +100,10 @@ const std::string& why_not_pinned() {
   return the_cores().why_not;
 }
 
+bool only_a_trial() {
+  return trial;
+}
+
 void fail(benchmark::State& state, const char* why) {
   // counter: read once, after all threads have ended
   failed.fetch_add(1, mo::relaxed);
@@ -108,6 +113,14 @@ void fail(benchmark::State& state, const char* why) {
 int failures() {
   // counter: read once, after all threads have ended
   return failed.load(mo::relaxed);
+}
+
+void find_out_if_trial(int argc, char** argv) {
+  constexpr std::string_view flag = "--benchmark_min_time=";
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument(argv[i]);
+    if (argument.substr(0, flag.size()) == flag) trial = std::atof(argv[i] + flag.size()) < 0.005;
+  }
 }
 
 pinned::pinned(const benchmark::State& state) {
@@ -198,6 +211,7 @@ void regime::report() {
 }  // namespace holdfast::bench
 
 int main(int argc, char** argv) {
+  holdfast::bench::find_out_if_trial(argc, argv);
   // Contenders take turns in random order, so that whatever else the machine does meets all of them alike.
   std::vector<char*> arguments(argv, argv + argc);
   std::string interleave = "--benchmark_enable_random_interleaving=true";
