@@ -12,7 +12,7 @@
 //   run              the wheel's     as fire()       O(1) a       never       `more`: the limit was reached
 //                    thread                          timer
 //   next_work        the wheel's     wait-free       O(lanes)     never       time_point::max(): nothing is set
-//   sleep            the wheel's     blocking        -            never       -
+//   sleep, arm       the wheel's     blocking        -            never       -
 //   close            the wheel's     as take()       O(timers)    never       -
 //   stir             any thread      wait-free       -            never       -
 //   counts           any thread      wait-free       O(lanes)     never       -
@@ -181,10 +181,20 @@ class timer_lanes {
     stirred_.store(1, mo::release);  // [TL3] release, pairs with [TL4]: why
     news_.notify(1);
   }
+  // Nothing can be set any more. What is set goes on until close().
+  void refuse() noexcept {
+    closed_.store(1, mo::relaxed);  // own: the fence of who closes makes it seen
+  }
   [[nodiscard]] bool closed() const noexcept {
     return closed_.load(mo::relaxed) != 0;  // hint: set() looks again, behind its fence
   }
   [[nodiscard]] News& news() noexcept { return news_; }
+  // How many are set, or firing, while others count.
+  [[nodiscard]] std::uint64_t set_approx() const noexcept {
+    const timer_counts now = counts();
+    const std::uint64_t ended = now.fired - now.again + now.cancelled + now.closed;
+    return now.scheduled > ended ? now.scheduled - ended : 0;
+  }
   [[nodiscard]] duration tick() const noexcept { return core_.levels().tick(); }
   [[nodiscard]] timer_counts counts() const noexcept {
     timer_counts all{.scheduled = scheduled_.load(mo::relaxed),  // counter: each of them
@@ -205,6 +215,9 @@ class timer_lanes {
 
   // ---- the wheel's thread
 
+  // For who has what close() handed back fire after all.
+  [[nodiscard]] static fired_timer last_call(const T& what, time_point due) noexcept { return {{}, due, what}; }
+
   // fire(fired_timer&) for those that are due at `now`; at most `most` timers are fired, moved or put into the wheel.
   template <class Fire>
   advance_result run(time_point now, std::size_t most, Fire&& fire) noexcept {
@@ -220,20 +233,32 @@ class timer_lanes {
   [[nodiscard]] time_point next_work() const noexcept {
     return left_ ? time_point::min() : std::min(core_.next_expiry(), noted_work());
   }
-  // Until then, or until an earlier timer is set, or stir().
-  void sleep() noexcept {
+  // Until so long before then, but not longer than `latest`; or until an earlier timer is set, or stir().
+  void sleep(duration early = {}, time_point latest = time_point::max()) noexcept {
     const time_point next = next_work();
     armed_.store(next.time_since_epoch().count(), mo::relaxed);  // own: the fence of the wait makes it seen
     sleeps_.add();
-    news_.wait(deadline(next), [this, next]() noexcept { return is_stirred() || noted_work() < next; });
+    const deadline until = next == time_point::max() ? deadline::never() : deadline::after(next, -early);
+    news_.wait(std::min(until, deadline(latest)),
+               [this, next]() noexcept { return is_stirred() || noted_work() < next; });
     armed_.store(awake, mo::relaxed);  // own: who still finds it asleep wakes it in vain
+  }
+  // Of a loop that sleeps on a descriptor, with an event_fd as News: after true, that becomes readable where sleep() would end
+  // before next_work(). False: run() first.
+  [[nodiscard]] bool arm() noexcept {
+    const time_point next = next_work();
+    armed_.store(next.time_since_epoch().count(), mo::relaxed);  // own: the fence of the arming makes it seen
+    news_.arm();
+    if (!is_stirred() && noted_work() >= next) return true;
+    armed_.store(awake, mo::relaxed);  // own: as in sleep()
+    return false;
   }
 
   // take(const T&, time_point due) for each timer that is set. It waits for who is moving one at that moment.
   template <class Take>
   void close(Take&& take) noexcept {
-    closed_.store(1, mo::relaxed);  // own: the fence makes it seen
-    asymmetric_fence_heavy();       // [TL5] pairs with [TL6]: who does not see it closed has set what is seen here
+    refuse();
+    asymmetric_fence_heavy();  // [TL5] pairs with [TL6]: who does not see it closed has set what is seen here
     places_.each([this, &take](node& one) noexcept {
       for (unsigned turn = 0;;) {
         std::uint64_t bits = look_at(one);
