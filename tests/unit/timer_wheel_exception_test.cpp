@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <cstdint>
+#include <memory_resource>
+#include <new>
 #include <set>
 #include <stdexcept>
 #include <vector>
@@ -143,4 +145,8 @@ TEST_CASE("a wheel whose calls throw does what a multimap does, over random step
     REQUIRE(counted::alive == 0);
   }
   CHECK(throws_sometimes::caught > 1'000);
+}
+
+TEST_CASE("a wheel for which there is no memory throws what its memory does", "[timer_wheel]") {
+  CHECK_THROWS_AS(timer_wheel<int>({.capacity = 100}, start, std::pmr::null_memory_resource()), std::bad_alloc);
 }

@@ -339,6 +339,63 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("ids are told apart where their generations wrap, and none is empty", "[timer_wheel]") {
+  constexpr std::uint32_t last = ~std::uint32_t{0};
+  for (const std::uint32_t first : {last, last - 1, last - 5}) {
+    wheel of({.capacity = 1, .tick = tick}, start, std::pmr::get_default_resource(), first);
+    std::vector<timer_id> ids;
+    for (int i = 0; i < 20; ++i) {
+      const timer_id id = of.schedule(start, i);
+      REQUIRE(id);
+      REQUIRE(std::find(ids.begin(), ids.end(), id) == ids.end());
+      for (const timer_id old : ids) REQUIRE_FALSE(of.is_set(old));
+      REQUIRE_FALSE(of.is_set(timer_id()));
+      REQUIRE_FALSE(of.cancel(timer_id()));
+      ids.push_back(id);
+      if (i % 2 == 0) {
+        // While it fires, too.
+        of.advance(start, no_limit, [&](const expired& what) {
+          CHECK(what.id == id);
+          for (const timer_id old : ids) CHECK((of.find(old) != nullptr) == (old == id));
+          CHECK(of.find(timer_id()) == nullptr);
+          if (i % 4 == 0) CHECK(of.reschedule(id, start));
+        });
+        if (i % 4 == 0) CHECK(of.cancel(id));
+      } else {
+        REQUIRE(of.cancel(id));
+      }
+    }
+  }
+}
+
+TEST_CASE("a place that was used often rests until no other one is free", "[timer_wheel]") {
+  constexpr std::uint32_t turns = 1U << 16U;
+  wheel of({.capacity = 3, .tick = tick}, start, std::pmr::get_default_resource(), turns - 2);
+  const auto place_of = [](timer_id id) { return static_cast<std::uint32_t>(id.word()); };
+  const auto use = [&] {
+    const timer_id id = of.schedule(start, 0);
+    REQUIRE(of.cancel(id));
+    return place_of(id);
+  };
+  std::vector<std::uint32_t> used;
+  for (int i = 0; i < 6; ++i) used.push_back(use());
+  CHECK(used == std::vector<std::uint32_t>{0, 0, 1, 1, 2, 2});
+  // All have rested, and none is lost.
+  std::set<std::uint32_t> all;
+  std::vector<timer_id> ids;
+  for (int i = 0; i < 3; ++i) ids.push_back(of.schedule(start, i));
+  for (const timer_id id : ids) all.insert(place_of(id));
+  CHECK(all.size() == 3);
+  CHECK_FALSE(of.schedule(start, 3));
+  // Then one place is used for as many times again.
+  for (const timer_id id : ids) CHECK(of.cancel(id));
+  const std::uint32_t one = use();
+  bool same = true;
+  for (std::uint32_t i = 2; i < turns; ++i) same = use() == one && same;
+  CHECK(same);
+  CHECK(use() != one);
+}
+
 TEST_CASE("an id in a word names the same timer, and the empty one none", "[timer_wheel]") {
   wheel of({.capacity = 4, .tick = tick}, start);
   CHECK_FALSE(timer_id());

@@ -137,14 +137,17 @@ class timer_wheel {
  public:
   using value_type = T;
 
+  // Each place's ids start at generation `first`, which is not zero, so that a test can stand just before they wrap. Of no use
+  // otherwise.
   timer_wheel(const timer_wheel_options& options, time_point now,
-              std::pmr::memory_resource* memory = std::pmr::get_default_resource()) noexcept
+              std::pmr::memory_resource* memory = std::pmr::get_default_resource(), std::uint32_t first = 1)
       : memory_(memory),
         capacity_(static_cast<std::uint32_t>(options.capacity)),
         block_(allocated(options, *memory)),
         nodes_(reinterpret_cast<node*>(block_ + wheel_chunks::bytes_for(capacity_))),
-        core_(nodes_, block_, capacity_, options.tick, now) {
-    nodes_[0].generation = 1;  // of an empty id it is asked, too
+        core_(nodes_, block_, capacity_, options.tick, now),
+        first_(first) {
+    nodes_[0].generation = first;  // of an empty id it is asked, too
   }
   timer_wheel(const timer_wheel&) = delete;
   timer_wheel& operator=(const timer_wheel&) = delete;
@@ -287,7 +290,7 @@ class timer_wheel {
   };
   static_assert(alignof(node) <= wheel_chunks::chunk_bytes, "timer_wheel: T's alignment is at most a cache line");
 
-  static std::byte* allocated(const timer_wheel_options& options, std::pmr::memory_resource& memory) noexcept {
+  static std::byte* allocated(const timer_wheel_options& options, std::pmr::memory_resource& memory) {
     HOLDFAST_ASSERT(!validate(options));
     return static_cast<std::byte*>(memory.allocate(bytes_for(options.capacity), wheel_chunks::chunk_bytes));
   }
@@ -333,7 +336,7 @@ class timer_wheel {
   [[gnu::noinline]] timer_id schedule_slowly(std::uint32_t slot, time_point due, T&& what) noexcept {
     if (free_ == none) {
       if (fresh_ != capacity_) {
-        nodes_[fresh_].generation = 1;
+        nodes_[fresh_].generation = first_;
         nodes_[fresh_].at = none;
         free_ = fresh_++;
       } else if (rested_ != none) {
@@ -364,7 +367,8 @@ class timer_wheel {
   std::byte* const block_;
   node* const nodes_;
   wheel_core<node> core_;
-  std::uint32_t fresh_ = 0;  // this place and those behind it were never used
+  const std::uint32_t first_;  // generation of ids
+  std::uint32_t fresh_ = 0;    // this place and those behind it were never used
   std::uint32_t free_ = none;
   std::uint32_t rested_ = none;  // free ones that rest until there is no other one
   timer_id firing_;
