@@ -707,6 +707,20 @@ TEST_CASE("drain hands back each timer that is set, once, with its id and time; 
   }
 }
 
+TEST_CASE("drain hands back what its call sets, too", "[timer_wheel]") {
+  wheel of({.capacity = 200, .tick = tick}, start);
+  for (int i = 0; i < 100; ++i) of.schedule(at(i % 3), i);
+  int next = 100;
+  std::set<int> seen;
+  of.drain([&](timer_id, time_point, int&& value) {
+    CHECK(seen.insert(value).second);
+    if (next < 1'000) CHECK(of.schedule(at(next % 7 - 3), next));
+    ++next;
+  });
+  CHECK(seen.size() == 1'000);
+  CHECK(of.size() == 0);
+}
+
 TEST_CASE("counts add up: scheduled are those that fired for good, were cancelled or drained, and those that are set",
           "[timer_wheel]") {
   wheel of({.capacity = 50, .tick = tick}, start);

@@ -25,11 +25,12 @@
 // users of its place. Places are changed before that, so that it takes as many times `capacity` timers.)
 //
 // In fire(), the timer may be set again by its id, with reschedule or extend, and keeps it and its value; else it is gone
-// afterwards. fire() may set, move and cancel any timer. What it sets is not fired by the tick that it is called for, though it
-// may be by the same advance(): one that sets itself again for a time that has passed fires once a tick. A periodic timer is one
-// that says reschedule(id, due + period): the time it was due, not the one at which it fired, so it does not drift; or with
-// time/period.hpp where ticks that were missed are to be skipped. It must not call advance. If it throws, the timer is gone and
-// the wheel is whole.
+// afterwards, and its place is free then, not in fire(). fire() may set, move and cancel any timer. What it sets is not fired by
+// the tick that it is called for, though it may be by the same advance(): one that sets itself again for a time that has passed
+// fires once a tick. A periodic timer is one that says reschedule(id, due + period): the time it was due, not the one at which it
+// fired, so it does not drift; or with time/period.hpp where times that were missed are to be skipped. It must not call advance. If
+// it throws, the timer is gone unless it was set again, and the wheel is whole. A value may do the same at its end, but not at the
+// wheel's.
 //
 // extend() is for a time that is put off again and again, and seldom comes, such as an idle timeout: it writes the new time down
 // and no more, and the timer is moved when its old one comes. Of one tick, timers fire in the order in which they were moved then.
@@ -37,20 +38,21 @@
 //
 // advance(now, most, fire) touches at most `most` timers, whether they fire or move to a lower level, and says if there are more
 // due: so a million timers of one tick do not keep the loop from its other work. Between two calls everything is allowed, and
-// order is kept. A `now` before the last one fires nothing. A jump costs as much as the timers that it makes due, not the time
-// that it passes: after a suspend all that has become due fires, in order. (steady_clock stands still in a suspend.)
+// order is kept. A `now` in a tick before the one where the wheel stands fires nothing. A jump costs as much as the timers that it
+// makes due, not the time that it passes: after a suspend all that has become due fires, in order. (steady_clock stands still in a
+// suspend.)
 //
-// next_expiry() is when advance() has something to do: of the next 256 ticks exact, and else not later than the first timer
-// and up to six times in its life earlier, to move it to a lower level. schedule_within leaves some freedom, which saves such moves
-// and wake-ups.
+// next_expiry() is when advance() has something to do: of the wheel's own 256 ticks (they begin with a multiple of 256) exact, and
+// else not later than the first timer and up to six times in its life earlier, to move it to a lower level. In fire() it is not
+// later than the next timer, no more. schedule_within leaves some freedom, which saves such moves and wake-ups.
 //
 // When to use it: thousands of timers or more, or where each operation is to take the same time. Some thousands that live in what
 // waits, such as a coroutine's frame: timer_heap, without a tick and a capacity; very many of those: intrusive_wheel. Timers that
 // other threads set and cancel: exec/timer_service.
 //
-// Memory: 16 bytes and the value for each timer that may be set at the same time, and wheel_chunks: with a value of 8 bytes 29.4 in
-// use where timers are cancelled in the order in which they were set, at most 50; 16 KiB for the wheel. Allocated at construction,
-// touched as it is used.
+// Memory: 16 bytes and the value for each timer that may be set at the same time, and wheel_chunks: with a value of 8 bytes 38.4
+// for each of a million are set apart, and 29.4 are in use where timers are cancelled in the order in which they were set.
+// Allocated at construction, touched as it is used.
 //
 // Method: wheel_levels and wheel_chunks.
 //
@@ -169,7 +171,8 @@ class timer_wheel {
       return schedule_slowly(slot, due, std::move(what));
     return set(slot, due, std::move(what));
   }
-  // At a time between the two, both included, that is as cheap as can be.
+  // At a time between the two, both included, that is cheap: it is seldom moved, and others are due with it. (A `latest` before
+  // `earliest`: at that.)
   timer_id schedule_within(time_point earliest, time_point latest, T what) noexcept {
     return schedule(core_.levels().coarsest(earliest, latest), std::move(what));
   }
@@ -250,7 +253,8 @@ class timer_wheel {
   }
   [[nodiscard]] time_point next_expiry() const noexcept { return core_.next_expiry(); }
 
-  // take(timer_id, time_point due, T&&) for every timer that is set, in no order: it is set no more. Not in fire().
+  // take(timer_id, time_point due, T&&) for every timer that is set, in no order: it is set no more. Also what take() sets.
+  // Not in fire().
   template <class Take>
   void drain(Take&& take) {
     core_.take_all([&](std::uint32_t index) {

@@ -69,7 +69,7 @@ class wheel_levels {
     if (tick > ~std::uint64_t{0} >> shift_) return time_point::max();
     return time_point(duration(static_cast<std::int64_t>((tick << shift_) ^ sign)));
   }
-  // Of the times in [earliest, latest] the one on the highest level: moved on the fewest times, and shared with the most.
+  // Of the times in [earliest, latest] the roundest one: seldom moved on, and shared with the most.
   [[nodiscard]] time_point coarsest(time_point earliest, time_point latest) const noexcept {
     const std::uint64_t from = tick_when_due(earliest);
     const std::uint64_t to = tick_at(latest);
