@@ -508,6 +508,39 @@ TEST_CASE(
   CHECK(when == std::vector<time_point>{start, at(1), at(1), at(2), at(2), at(3), at(3)});
 }
 
+TEST_CASE("order is kept where so many were cancelled that those that fire() sets make room among the others",
+          "[timer_wheel]") {
+  for (const std::int64_t distance : {std::int64_t{0}, std::int64_t{1'000}}) {
+    for (const std::size_t left_of_16 : {std::size_t{1}, std::size_t{3}}) {
+      wheel of({.capacity = 600'000, .tick = tick}, start);
+      std::vector<timer_id> ids;
+      for (int i = 0; i < 400'000; ++i) ids.push_back(of.schedule(at(distance), i));
+      std::vector<int> expected;
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        if (i * 7 % 16 < left_of_16) {
+          expected.push_back(static_cast<int>(i));
+        } else {
+          of.cancel(ids[i]);
+        }
+      }
+      std::vector<int> fired;
+      int later = 1'000'000;
+      for (bool more = true; more;) {
+        const advance_result done = of.advance(at(distance), 5'001, [&](const expired& what) {
+          fired.push_back(what.what);
+          // As many as look at every chunk, while this one is walked.
+          for (int i = 0; i < 50'000 && later < 1'100'000; ++i) of.schedule(at(distance + 50'000), later++);
+        });
+        more = done.more;
+      }
+      CAPTURE(distance, left_of_16);
+      CHECK(fired == expected);
+      CHECK(fired_by(of, at(distance + 50'000)) == up_to(later, 1'000'000));
+      CHECK(of.size() == 0);
+    }
+  }
+}
+
 TEST_CASE("what fire() sets for a time within the same advance fires in it", "[timer_wheel]") {
   wheel of({.capacity = 10, .tick = tick}, start);
   of.schedule(at(1), 0);

@@ -90,7 +90,7 @@ constexpr option_error validate(const timer_wheel_options& o) noexcept {
                   at_most("tick", o.tick.count(), wheel_levels::longest_tick.count()));
 }
 
-// Of a timer of one wheel. Empty: of none.
+// Of a timer of one wheel, which is to be asked about no other one's. Empty: of none.
 class timer_id {
  public:
   constexpr timer_id() noexcept = default;
@@ -178,7 +178,7 @@ class timer_wheel {
   }
 
   bool cancel(timer_id id) noexcept {
-    node& one = nodes_[id.index_];
+    node& one = node_of(id);
     if (one.generation != id.generation_) return false;
     ++counts_.cancelled;
     const wheel_chunks::place at = one.at;
@@ -203,7 +203,7 @@ class timer_wheel {
   }
 
   bool reschedule(timer_id id, time_point due) noexcept {
-    node& one = nodes_[id.index_];
+    node& one = node_of(id);
     if (one.generation == id.generation_) {
       if (core_.take_out(one.at)) core_.tidy_up(one.at);
     } else if (is_firing(id)) {
@@ -221,7 +221,7 @@ class timer_wheel {
     return true;
   }
   bool extend(timer_id id, time_point due) noexcept {
-    node& one = nodes_[id.index_];
+    node& one = node_of(id);
     if (one.generation != id.generation_ || due < one.due) [[unlikely]]
       return reschedule(id, due);
     one.due = due;
@@ -233,7 +233,7 @@ class timer_wheel {
     return is_set(id) || is_firing(id) ? &nodes_[id.index_].what() : nullptr;
   }
   // Not of one that is firing.
-  [[nodiscard]] bool is_set(timer_id id) const noexcept { return nodes_[id.index_].generation == id.generation_; }
+  [[nodiscard]] bool is_set(timer_id id) const noexcept { return node_of(id).generation == id.generation_; }
 
   // fire(expired_timer<T>&) for those that are due.
   template <class Fire>
@@ -321,6 +321,11 @@ class timer_wheel {
   void put_on(std::uint32_t index) noexcept {
     ++counts_.moved;
     core_.put_on(nodes_[index], index, nodes_[index].due, size());
+  }
+  // Of an id that this wheel has given, or of an empty one.
+  [[nodiscard]] node& node_of(timer_id id) const noexcept {
+    HOLDFAST_ASSERT((id.index_ < fresh_ || !id));
+    return nodes_[id.index_];
   }
   [[nodiscard]] bool is_firing(timer_id id) const noexcept { return id && id == firing_; }
 
