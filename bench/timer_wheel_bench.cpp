@@ -13,8 +13,8 @@
 //   std_multimap           with iterators for handles
 //
 // A millisecond here is 2^20 ns: a tick of the wheel and of libuv, so that nobody pays for a division. Time moves on by one of them
-// for each call of advance. A timer that fires costs every contender one call that the compiler cannot see through. A timer belongs
-// to an object, which knows its handle, and times have nanoseconds; libuv rounds them up.
+// for each call of advance. A timer that fires costs every contender one call that the compiler cannot see through. Times have
+// nanoseconds; libuv rounds them up.
 //
 // The wheels that are no packages (ratas, timeout.c, folly's) are not here.
 #include <algorithm>
@@ -539,7 +539,7 @@ void fire_and_set_again(benchmark::State& state) {
 }
 
 // Calls with a timeout of 1 to 30 s, 100 a ms. Of a hundred 99 return after 10,000 later ones: their timers are cancelled. A call's
-// object is one that was given back last.
+// object is the one that was given back last. Who cancels has the handle at hand.
 struct calls {
   std::vector<std::uint32_t> free;
   std::uint64_t fires = 0;
@@ -559,9 +559,12 @@ struct calling : prepared<calling<Contender>, Contender<calls>, calls> {
     std::int64_t timeout;
     bool returns;
   };
-  std::vector<handle> handles = std::vector<handle>(objects);
-  std::vector<std::uint32_t> returning = std::vector<std::uint32_t>(in_flight, nobody);
-  std::vector<kind> kinds = std::vector<kind>(objects);
+  struct call {
+    std::uint32_t object = nobody;
+    handle timeout{};
+  };
+  std::vector<call> returning = std::vector<call>(in_flight);
+  std::vector<kind> kinds = std::vector<kind>(4096);  // few, so that they take no cache from the contenders
   std::size_t number = 0;
   std::size_t oldest = 0;
   std::uint64_t made = 0;
@@ -578,22 +581,21 @@ struct calling : prepared<calling<Contender>, Contender<calls>, calls> {
     }
     for (int i = 0; i < (bench::only_a_trial() ? 200 : 10'000); ++i) run();
   }
-  std::uint32_t make(std::int64_t timeout) {
+  call make(std::int64_t timeout) {
     const std::uint32_t object = this->work.free.back();
     this->work.free.pop_back();
-    handles[object] = this->contender.set(object, this->now * ms + timeout);
     ++made;
-    return object;
+    return {object, this->contender.set(object, this->now * ms + timeout)};
   }
   void run() {
     for (int i = 0; i < 100; ++i) {
-      const kind& one = kinds[number++ % objects];
-      const std::uint32_t object = make(one.timeout);
-      const std::uint32_t returns = std::exchange(returning[oldest], one.returns ? object : nobody);
+      const kind& one = kinds[number++ % 4096];
+      const call begun = make(one.timeout);
+      const call ends = std::exchange(returning[oldest], one.returns ? begun : call{});
       if (++oldest == in_flight) oldest = 0;
-      if (returns == nobody) continue;
-      this->contender.cancel(handles[returns]);
-      this->work.free.push_back(returns);
+      if (ends.object == nobody) continue;
+      this->contender.cancel(ends.timeout);
+      this->work.free.push_back(ends.object);
       ++cancelled;
     }
     this->contender.advance(++this->now * ms, no_limit);
