@@ -565,7 +565,10 @@ class timer_lanes {
     }
     put_on(one, index, one.due());
   }
-  void put_on(node& one, std::uint32_t index, time_point due) noexcept { core_.put_on(one, index, due, in_wheel_++); }
+  void put_on(node& one, std::uint32_t index, time_point due) noexcept {
+    core_.put_on(one, index, due, [this]() noexcept { return in_wheel_; });
+    ++in_wheel_;
+  }
   void put(node& one, std::uint32_t index) noexcept {
     const std::uint32_t slot = core_.slot_for(one.due());
     if (!core_.has_room(slot)) core_.make_room(slot, in_wheel_);

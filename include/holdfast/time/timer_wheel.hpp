@@ -243,7 +243,8 @@ class timer_wheel {
         now, most,
         [&](std::uint32_t index) {
           node& one = nodes_[index];
-          if (!core_.is_due(one.due)) return put_on(index);  // it was extended
+          if (!core_.is_due(one.due)) [[unlikely]]
+            return put_extended_on(index);
           ++counts_.fired;
           const shot ends(*this, one, index);
           expired_timer<T> what{firing_, one.due, one.what()};
@@ -318,10 +319,11 @@ class timer_wheel {
     node& one_;
   };
 
-  void put_on(std::uint32_t index) noexcept {
+  [[gnu::always_inline]] void put_on(std::uint32_t index) noexcept {
     ++counts_.moved;
-    core_.put_on(nodes_[index], index, nodes_[index].due, size());
+    core_.put_on(nodes_[index], index, nodes_[index].due, [this]() noexcept { return size(); });
   }
+  [[gnu::noinline]] void put_extended_on(std::uint32_t index) noexcept { put_on(index); }
   // Of an id that this wheel has given, or of an empty one.
   [[nodiscard]] node& node_of(timer_id id) const noexcept {
     HOLDFAST_ASSERT((id.index_ < fresh_ || !id));
@@ -362,7 +364,14 @@ class timer_wheel {
   static std::uint32_t next(std::uint32_t generation) noexcept {
     return generation == ~std::uint32_t{0} ? 1 : generation + 1;
   }
-  void release(node& gone, std::uint32_t index) noexcept {
+  [[gnu::always_inline]] void release(node& gone, std::uint32_t index) noexcept {
+    if (gone.generation % turns == turns - 1) [[unlikely]]
+      return release_to_rest(gone, index);
+    ++gone.generation;
+    gone.what().~T();
+    gone.at = std::exchange(free_, index);
+  }
+  [[gnu::noinline]] void release_to_rest(node& gone, std::uint32_t index) noexcept {
     gone.generation = next(gone.generation);
     put_back(gone, index);
   }

@@ -249,11 +249,17 @@ class wheel_chunks {
   template <class Moved>
   void join_some(Moved& moved) noexcept {
     for (std::uint32_t step = 0; step < steps; ++step) {
-      if (++round_ >= fresh_) round_ = 0;
-      if (gone(round_) == in_chunk || after(round_) == none || round_ == walked_) continue;
-      const slot_ends& ends = ends_[slot_of(round_)];
-      if (live_in(round_, ends) + live_in(after(round_), ends) <= in_chunk) join(round_, after(round_), moved);
+      if (fits_with_next(round_)) {
+        join(round_, after(round_), moved);
+      } else if (++round_ == fresh_) {
+        round_ = 0;
+      }
     }
+  }
+  [[nodiscard]] bool fits_with_next(std::uint32_t at) const noexcept {
+    if (gone(at) == in_chunk || after(at) == none || at == walked_) return false;
+    const slot_ends& ends = ends_[slot_of(at)];
+    return live_in(at, ends) + live_in(after(at), ends) <= in_chunk;
   }
   // The timers of the second one get behind those of the first one.
   template <class Moved>
@@ -280,7 +286,7 @@ class wheel_chunks {
   const std::uint32_t end_;
   std::uint32_t walked_ = none;
   std::uint32_t prepared_ = none;  // whose timers have been prepared
-  std::uint32_t round_ = 0;        // the one that was looked at last
+  std::uint32_t round_ = 0;        // the one that is looked at next
   std::size_t in_use_ = 0;
 };
 

@@ -50,11 +50,12 @@ class wheel_core {
   [[nodiscard]] const wheel_levels& levels() const noexcept { return levels_; }
   [[nodiscard]] std::size_t chunks_in_use() const noexcept { return lists_.in_use(); }
 
-  // One that a walk came to, and that is due later. There are `size` in the wheel.
-  void put_on(Node& node, std::uint32_t index, time_point due, std::size_t size) noexcept {
+  // One that a walk came to, and that is due later. size() is how many are in the wheel.
+  template <class Size>
+  [[gnu::always_inline]] void put_on(Node& node, std::uint32_t index, time_point due, Size&& size) noexcept {
     const std::uint32_t slot = levels_.slot_of(levels_.tick_when_due(due));
     if (!has_room(slot)) [[unlikely]]
-      make_room(slot, size);
+      make_room(slot, size());
     put(node, index, slot);
   }
   // True: tidy_up() is to be called for it. In two steps, so that the first one is short, and needs nothing after it.
@@ -76,8 +77,8 @@ class wheel_core {
   [[gnu::always_inline]] void put(Node& node, std::uint32_t index, std::uint32_t slot) noexcept {
     node.at = lists_.append(slot, index);
   }
-  // Is that time over, by the tick where a walk is?
-  [[nodiscard]] bool is_due(time_point due) const noexcept { return levels_.tick_when_due(due) <= levels_.now(); }
+  // Of a time that a visit finds: has it come, by the tick that is walked?
+  [[nodiscard]] bool is_due(time_point due) const noexcept { return due <= walked_; }
 
   // visit(index) for each that has become due, in order, and taken out before; on_the_way(index) for each that comes to a lower
   // level, which is to put it on, or has no more use for it. At most `most` calls of the two together. They may throw.
@@ -99,6 +100,7 @@ class wheel_core {
       }
       if (next.level() == 0) {
         levels_.fires(next.tick);
+        walked_ = levels_.begin_of(next.tick);
         result.touched += walk(next.slot, most - result.touched, visit);
       } else {
         levels_.moves_on(next);
@@ -167,6 +169,7 @@ class wheel_core {
   Node* const nodes_;
   wheel_levels levels_;
   wheel_chunks lists_;
+  time_point walked_{};  // the begin of the tick that fires
   bool advancing_ = false;
 };
 
