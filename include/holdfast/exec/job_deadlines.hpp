@@ -14,8 +14,8 @@
 //
 // Method: a place a slot, eight of them under a node that holds the least of them, eight nodes under the next one, up to the root
 // (an f-array: Jayanti, "f-arrays: implementation and applications", PODC 2002). Whoever has changed a place goes up to the root
-// and has each node hold the least below it, by one exchange; if that fails, by a second one; if that fails too, somebody else's has
-// looked below since the change. A node's word changes with each exchange, for it counts them: 2^24 of them, during one such
+// and has each node hold the least below it, by one exchange; if that fails, by a second one; if that fails too, somebody else's
+// has looked below since the change. A node's word changes with each exchange, for it counts them: 2^24 of them, during one such
 // exchange of a thread that has stopped in between, are taken for none.
 //
 // Memory: a word and a seventh a slot. Proof: model/job_deadlines_model.cpp (JT1, JT2), unit/job_deadlines_test.cpp.
