@@ -453,7 +453,7 @@ struct closed_while_cancelling : wheel {
     ended_once(1);
   }
 };
-MODEL_SCENARIO("timer_lanes", closed_while_cancelling, {.preemptions = 1, .spins_end = true});
+MODEL_SCENARIO("timer_lanes", closed_while_cancelling, {.spins_end = true, .preemptions = 1});
 
 // A lane is left with a free place and a timer in it, and another thread takes it.
 struct lane_handed_on : wheel {
