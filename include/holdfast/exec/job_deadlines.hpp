@@ -61,7 +61,7 @@ class job_deadlines {
       std::size_t at = levels.count - 1;  // the height of the root
       std::size_t node = 0;
       for (; at != 0; --at) node = least_below(at, node).at;
-      std::uint64_t seen = words_[node].load(mo::acquire);  // [JT6] acquire, pairs with [JT1]: the job
+      std::uint64_t seen = words_[node].load(mo::relaxed);  // own: the exchange below checks it
       // [JT3] seq_cst, pairs with [JT1] and [JT2]: as [JT1]. On failure relaxed, own: all is read again
       const bool mine =
           seen != nothing && words_[node].compare_exchange_strong(seen, nothing, mo::seq_cst, mo::relaxed);
@@ -74,9 +74,8 @@ class job_deadlines {
     return false;
   }
   [[nodiscard]] bool ready() const noexcept {
-    // [JT7] seq_cst, pairs with [JT5]: what the tree says below it; and, to a worker that has said that it searches no more, that
-    // the exchange at the root was before that
-    return tick_in(words_[levels.from[levels.count - 1]].load(mo::seq_cst)) != no_tick;
+    return tick_in(words_[levels.from[levels.count - 1]].load(mo::relaxed)) !=
+           no_tick;  // hint: pop looks with its orders
   }
 
  private:
@@ -140,7 +139,7 @@ class job_deadlines {
     // [JT4] seq_cst, pairs with [JT5]: a second failure means that another one has looked below since this
     std::uint64_t seen = word.load(mo::seq_cst);
     const std::uint64_t tick = least_below(height, node).tick;
-    // [JT5] seq_cst, pairs with [JT4] and [JT7]: as [JT4]. On failure relaxed, own: as [JT4]
+    // [JT5] seq_cst, pairs with [JT4]: as [JT4]. On failure relaxed, own: as [JT4]
     return word.compare_exchange_strong(seen, tick << 24U | ((seen + 1) & mask), mo::seq_cst, mo::relaxed);
   }
 

@@ -64,17 +64,20 @@ class job_free_list {
   [[nodiscard]] std::uint32_t take() noexcept {
     return take([](std::uint32_t /*number*/) {});
   }
-  void give(std::uint32_t number) noexcept {
+  // True: there are more for others now.
+  bool give(std::uint32_t number) noexcept {
     pocket* const mine = my_pocket();
     if (mine == nullptr) {
       ring_.push(number);
-      return;
+      return true;
     }
-    if (mine->count == pocket_size) {
+    const bool was_full = mine->count == pocket_size;
+    if (was_full) {
       mine->count -= static_cast<std::uint32_t>(bundle);
       ring_.push(std::span(mine->numbers).subspan(mine->count, bundle));
     }
     mine->numbers[mine->count++] = number;
+    return was_full;
   }
   // For one who waits for a number, or before a long sleep.
   void empty_mine() noexcept {
@@ -83,8 +86,8 @@ class job_free_list {
     if (mine->count != 0) ring_.push(std::span(mine->numbers).first(mine->count));
     mine->count = 0;
   }
-  // Few enough that whoever waits for one is better left alone for a while: there will be more.
-  [[nodiscard]] bool scarce() const noexcept { return ring_.size_approx() < Count / 16; }
+  // So few that whoever waits for one is better left alone for a while, as there will be more.
+  [[nodiscard]] bool scarce() const noexcept { return ring_.size_approx() < Count / 2; }
 
  private:
   static constexpr std::size_t bundle = std::max<std::size_t>(pocket_size / 2, 1);

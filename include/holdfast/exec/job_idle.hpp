@@ -84,10 +84,9 @@ class job_idle {
   // The searcher has found something. more(): is there any left?
   template <class More>
   void end_search(More&& more) noexcept {
-    // [JI3] seq_cst, pairs with [JI4] and [JI4b]: whoever told sees that nobody searches any more, or more() sees his work, by a
-    // seq_cst load if it was shown by a seq_cst operation
-    word_.fetch_and(~searching, mo::seq_cst);
-    fence(mo::seq_cst);                                               // [JI3b] seq_cst, pairs with [JI4b]: as above
+    word_.fetch_and(~searching, mo::relaxed);  // own: ordered by the fence
+    // [JI3] seq_cst, pairs with [JI4] and [JI4b]: whoever told sees that nobody searches any more, or more() sees his work
+    fence(mo::seq_cst);
     if ((word_.load(mo::relaxed) & sleepers) != 0 && more()) wake();  // hint: the exchange in wake decides
   }
 
@@ -123,8 +122,8 @@ class job_idle {
   bool get_up(std::uint64_t mine) noexcept {
     std::uint64_t seen = word_.load(mo::relaxed);  // own: the exchange below checks it
     for (;;) {
-      // [JI10] acquire, pairs with [JI9]: as [JI8], where the token came meanwhile
-      if ((seen & mine) == 0) return static_cast<void>(word_.load(mo::acquire)), true;
+      // The token came meanwhile: whatever it is for, this one looks for anything.
+      if ((seen & mine) == 0) return true;
       // own: it looks again in any case
       if (word_.compare_exchange_weak(seen, (seen & ~mine) | searching, mo::relaxed, mo::relaxed))
         return (seen & searching) == 0;
@@ -137,7 +136,7 @@ class job_idle {
     std::uint64_t seen = word_.load(mo::relaxed);  // own: the exchange below checks it
     while (wanted(seen)) {
       const std::uint64_t without = seen & (seen - 1);
-      // [JI9] release, pairs with [JI8] and [JI10]: the work. On failure relaxed, own: all is read again
+      // [JI9] release, pairs with [JI8]: the work. On failure relaxed, own: all is read again
       if (word_.compare_exchange_weak(seen, without | searching, mo::release, mo::relaxed)) {
         nudge(seen);
         return;

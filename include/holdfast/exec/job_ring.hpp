@@ -127,7 +127,7 @@ class job_ring {
   // Is there one, or one under way?
   [[nodiscard]] bool any() const noexcept {
     const std::uint64_t out = pop_pos_.load(mo::relaxed);  // counter: older at worst, and then there is more
-    return push_pos_.load(mo::seq_cst) != out;             // [JR5] seq_cst, pairs with [JR4]: as said there
+    return push_pos_.load(mo::relaxed) != out;             // counter: who needs to be sure has a fence before it
   }
   // How many have ever been pushed, the pushes under way included, and popped.
   [[nodiscard]] std::uint64_t pushed() const noexcept { return push_pos_.load(mo::relaxed) - Count; }  // counter:
@@ -145,9 +145,10 @@ class job_ring {
   }
 
   std::uint64_t draw(std::size_t count) noexcept {
-    // [JR4] seq_cst, pairs with [JR4] and [JR5]: among the Count tickets before this one is a value's slot for the second time,
+    // [JR4] seq_cst, pairs with [JR4]: among the Count tickets before this one is a value's slot for the second time,
     // which was popped in between; so [JR3] tells this push, too, that its place was filled a lap ago, and is not
-    // filled later than by it. And a push that has begun is one for those who look after they have said something
+    // filled later than by it. And a push that has begun is
+    // known to who looks behind a fence, without one here (job_idle)
     return push_pos_.fetch_add(count, mo::seq_cst);
   }
   void fill(std::uint64_t ticket, std::uint64_t value) noexcept {

@@ -335,7 +335,7 @@ class job_scheduler {
     const std::uint64_t bit = std::uint64_t{1} << at;
     // hint: workers look only where there ever was something; who may miss it here looks again, behind a fence, before he sleeps
     if ((used.load(mo::relaxed) & bit) == 0) [[unlikely]]
-      used.fetch_or(bit, mo::seq_cst);  // [JS12] seq_cst, pairs with [JS13]: as a push, for who looks after a search
+      used.fetch_or(bit, mo::relaxed);  // hint: the push behind it is seq_cst, for who looks after a search
     return at_level(at);
   }
   static void count(atomic<std::uint64_t>& one) noexcept {
@@ -391,11 +391,16 @@ class job_scheduler {
     job_receipt in = try_once(order, std::forward<F>(f));
     const auto answered = [&in] { return in.why == job_refusal::none || in.why == job_refusal::closed; };
     if (!answered() && until.at() != time_point::min()) [[unlikely]] {
-      room_.wait(until, [&] {
+      const auto look = [&] {
         // NOLINTNEXTLINE(bugprone-use-after-move): refused, it is as it was
         in = try_once(order, std::forward<F>(f));
         return answered();
-      });
+      };
+      for (;;) {
+        const time_point now = steady_clock::now();
+        if (room_.wait(until.tightened(now, std::chrono::milliseconds(1)), look) || until.passed(steady_clock::now()))
+          break;
+      }
     }
     if (!answered()) [[unlikely]]
       count(at_level(order.level).refused);
@@ -475,14 +480,12 @@ class job_scheduler {
   }
 
   void give(std::uint32_t number) noexcept {
-    free_.give(number);
-    if (room_.awaited()) [[unlikely]]
+    if (free_.give(number) && room_.awaited()) [[unlikely]]
       make_known();
   }
-  // Somebody waits for room: not for each slot by itself while jobs end one after the other, but then, and when a worker goes to
-  // sleep, at the latest.
+  // Somebody waits for room: not for a slot now and then, to be asleep again in a moment, but for many; or for when a worker has
+  // nothing more to do; or for a millisecond, after which he looks by himself.
   [[gnu::noinline, gnu::cold]] void make_known() noexcept {
-    free_.empty_mine();
     if (!free_.scarce()) room_.notify_all();
   }
   // Its number has come by, and it could not be claimed.
@@ -500,8 +503,11 @@ class job_scheduler {
   }
 
   void work(worker& me) noexcept {
+    task next;
     for (bool searches = false;;) {
-      task next;
+      next.resumes = nullptr;
+      next.claimed = false;
+      next.timely = false;
       if (pick(me, next)) {
         if (searches) {
           searches = false;
@@ -557,8 +563,8 @@ class job_scheduler {
     return lanes_hold_any(nullptr);
   }
   [[nodiscard]] std::uint64_t all_used() const noexcept {
-    // [JS13] seq_cst, pairs with [JS12]: as there
-    return used_.load(mo::seq_cst) | used_by_others_.load(mo::seq_cst);
+    return used_.load(mo::relaxed) |
+           used_by_others_.load(mo::relaxed);  // hint: who needs to be sure has a fence before it
   }
   [[nodiscard]] bool lanes_hold_any(const worker* but) const noexcept {
     for (const worker& other : workers()) {
@@ -585,15 +591,32 @@ class job_scheduler {
         if (((used | others) >> at & 1U) != 0 && take(me, at, (others >> at & 1U) != 0, false, next)) return true;
       }
     }
-    for (std::uint64_t left = used | others; left != 0; left &= left - 1) {
-      const auto at = static_cast<unsigned>(std::countr_zero(left));
-      if (take(me, at, (others >> at & 1U) != 0, true, next)) return true;
+    if (others == 0) [[likely]] {
+      // What others have put above the level of the lane, or anywhere; then the lane.
+      const bool has_lane = !me.lane.empty();
+      const std::uint64_t first = has_lane ? used & ((std::uint64_t{1} << me.lane.level()) - 1) : used;
+      for (std::uint64_t left = first; left != 0; left &= left - 1) {
+        const auto at = static_cast<unsigned>(std::countr_zero(left));
+        if (me.next[at].is_empty()) [[likely]]
+          continue;
+        next.at = at;
+        if (take_from_ring(me, at, true, next)) return true;
+      }
+      if (has_lane) {
+        next.at = me.lane.level();
+        return me.lane.pop(next.job);
+      }
+    } else {
+      for (std::uint64_t left = used | others; left != 0; left &= left - 1) {
+        const auto at = static_cast<unsigned>(std::countr_zero(left));
+        if (take(me, at, (others >> at & 1U) != 0, true, next)) return true;
+      }
     }
     return steal(me, next, true);
   }
 
   // One of the level; with `ahead`, more of them into the lane, if that is empty.
-  [[gnu::always_inline]] bool take(worker& me, unsigned at, bool has_others, bool ahead, task& next) noexcept {
+  bool take(worker& me, unsigned at, bool has_others, bool ahead, task& next) noexcept {
     const bool in_lane = !me.lane.empty() && me.lane.level() == at;
     if (!in_lane && !has_others && me.next[at].is_empty()) [[likely]]
       return false;
@@ -630,7 +653,9 @@ class job_scheduler {
     return true;
   }
   bool take_first_come(worker& me, unsigned at, bool in_lane, bool ahead, task& next) noexcept {
-    if (in_lane) return me.lane.pop(next.job);
+    return in_lane ? me.lane.pop(next.job) : take_from_ring(me, at, ahead, next);
+  }
+  bool take_from_ring(worker& me, unsigned at, bool ahead, task& next) noexcept {
     level& from = at_level(at);
     me.next[at].look_at(from.fifo);
     if (!from.fifo.ready()) return false;
@@ -644,7 +669,7 @@ class job_scheduler {
     if (count == 0) return false;
     next.job = job_handle::unpacked(me.ahead[0]);
     if (count > 1) {
-      for (std::size_t i = 0; i < count; ++i) slots_.prefetch(static_cast<std::uint32_t>(me.ahead[i] & 0xFF'FFFFU));
+      for (std::size_t i = 0; i < count; ++i) slots_.prefetch(job_handle::unpacked(me.ahead[i]).slot());
       me.lane.refill(std::span(me.ahead).subspan(1, count - 1), static_cast<std::uint8_t>(at));
       idle_.tell_of_any();  // they are out of the ring, where a sleeper's last look may have missed them
     }
