@@ -22,13 +22,13 @@ using lanes_type = timer_lanes<std::uint32_t, news>;
 constexpr time_point tick(std::int64_t n) {
   return time_point(duration(n << 20U));
 }
-constexpr timer_lanes_options few() {
-  return {.lanes = 1, .timers_a_lane = 2, .shared_timers = 1, .tick = std::chrono::microseconds(1100)};
+constexpr timer_lanes_options few(std::uint32_t shared) {
+  return {.lanes = 1, .timers_a_lane = 2, .shared_timers = shared, .tick = std::chrono::microseconds(1100)};
 }
 
 // Timers 0, 1 and 2, when each is due, and how often it has fired, was cancelled and was handed back.
 struct wheel {
-  explicit wheel(bool membarrier = true) : lanes(few(), tick(0)) {
+  explicit wheel(bool membarrier = true, std::uint32_t shared = 1) : lanes(few(shared), tick(0)), places(shared) {
     has_membarrier = membarrier;
     mine = lanes.join();
   }
@@ -60,11 +60,12 @@ struct wheel {
     MODEL_CHECK(mine.schedule(tick(2000), 0));
     MODEL_CHECK(mine.schedule(tick(2000), 0));
     MODEL_CHECK(!mine.schedule(tick(2000), 0));
-    MODEL_CHECK(lanes.schedule(tick(2000), 0));
+    for (std::uint32_t i = 0; i < places; ++i) MODEL_CHECK(lanes.schedule(tick(2000), 0));
     MODEL_CHECK(!lanes.schedule(tick(2000), 0));
   }
 
   lanes_type lanes;
+  const std::uint32_t places;  // that are shared
   lanes_type::lane mine;
   plain<time_point> due[3];
   std::array<unsigned, 3> fired{};  // by the wheel's thread
@@ -210,6 +211,64 @@ struct earlier_of_two_notes : wheel {
   }
 };
 MODEL_SCENARIO("timer_lanes", earlier_of_two_notes, {.preemptions = 1});
+
+// A note is made while those before it are read: the wheel does not sleep through what it says.
+template <bool Membarrier>
+struct note_while_others_are_read : wheel {
+  static constexpr unsigned threads = 2;
+  note_while_others_are_read() : wheel(Membarrier) { set(0, 5); }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      for (turn(10); fired[1] == 0; turn(10)) lanes.sleep();
+    } else {
+      MODEL_CHECK(set(1, 6));
+    }
+  }
+  void after() { ended_once(0); }
+};
+using note_while_others_are_read_interrupting = note_while_others_are_read<true>;
+using note_while_others_are_read_with_fences = note_while_others_are_read<false>;
+MODEL_SCENARIO("timer_lanes", note_while_others_are_read_interrupting, {.preemptions = 2});
+MODEL_SCENARIO("timer_lanes", note_while_others_are_read_with_fences, {.preemptions = 2});
+
+// Two notes in the list, one behind the other.
+struct two_shared_while_turning : wheel {
+  static constexpr unsigned threads = 2;
+  two_shared_while_turning() : wheel(true, 2) {}
+  void run(unsigned thread) {
+    if (thread == 0) {
+      turn(10);
+    } else {
+      MODEL_CHECK(set_shared(0, 5));
+      MODEL_CHECK(set_shared(1, 6));
+    }
+  }
+  void after() {
+    turn(10);
+    ended_once(0);
+    ended_once(1);
+    all_free();
+  }
+};
+MODEL_SCENARIO("timer_lanes", two_shared_while_turning, {.preemptions = 2});
+
+// Who cancels a timer heard of it without an order, and uses its place for another one.
+struct place_of_another_thread : wheel {
+  static constexpr unsigned threads = 2;
+  shared_timer_id id;
+  atomic<int> told{0};
+  place_of_another_thread() { due[0].set(tick(5)); }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      id = lanes.schedule(tick(5), 0);
+      told.store(1, mo::relaxed);
+    } else if (told.load(mo::relaxed) == 1) {
+      if (lanes.cancel(id) == timer_cancel::cancelled) MODEL_CHECK(set_shared(2, 6));
+    }
+  }
+  void after() { all_free(); }
+};
+MODEL_SCENARIO("timer_lanes", place_of_another_thread, {});
 
 // stir() ends a sleep, or the next one.
 struct stirred : wheel {
@@ -374,7 +433,7 @@ struct cancelled_in_its_call : wheel {
   timer_cancel said{};
   cancelled_in_its_call() { id = set(0, 5); }
   void turn(std::int64_t n) {
-    lanes.run(tick(n), 1, [this](auto& timer) {
+    lanes.run(tick(n), 100, [this](auto& timer) {
       work.set(work.get() + 1);
       timer.again(timer.due + duration(1 << 20));
     });
@@ -402,13 +461,13 @@ struct cancelled_in_its_call : wheel {
 MODEL_SCENARIO("timer_lanes", cancelled_in_its_call, {});
 
 // The end comes while a timer is set, another one is moved and a third one is cancelled.
-template <bool InLane>
+template <bool InLane, bool Membarrier>
 struct closed_meanwhile : wheel {
   static constexpr unsigned threads = 2;
   shared_timer_id id;
   bool refused = false;
   unsigned back[3] = {};
-  closed_meanwhile() { id = set(1, 5); }
+  closed_meanwhile() : wheel(Membarrier) { id = set(1, 5); }
   void run(unsigned thread) {
     if (thread == 0) {
       lanes.close([this](std::uint32_t number, time_point) { ++back[number]; });
@@ -426,9 +485,11 @@ struct closed_meanwhile : wheel {
     MODEL_CHECK(counts.scheduled == counts.closed);
   }
 };
-using closed_while_setting = closed_meanwhile<true>;
-using closed_while_setting_shared = closed_meanwhile<false>;
+using closed_while_setting = closed_meanwhile<true, true>;
+using closed_while_setting_with_fences = closed_meanwhile<true, false>;
+using closed_while_setting_shared = closed_meanwhile<false, true>;
 MODEL_SCENARIO("timer_lanes", closed_while_setting, {});
+MODEL_SCENARIO("timer_lanes", closed_while_setting_with_fences, {});
 MODEL_SCENARIO("timer_lanes", closed_while_setting_shared, {});
 
 struct closed_while_cancelling : wheel {

@@ -69,9 +69,9 @@ struct alignas(2 * cache_line_size) timer_home {
       : begin(first), notes(std::bit_ceil(count), memory) {}
 
   const std::uint32_t begin;
-  std::uint32_t free = wheel_chunks::none;  // its thread: those that it knows of
-  atomic<std::uint32_t> used{0};            // its thread: those behind were never used
-  own_counter scheduled;                    // its thread, and the two below
+  plain<std::uint32_t> free{wheel_chunks::none};  // its thread: those that it knows of
+  atomic<std::uint32_t> used{0};                  // its thread: those behind were never used
+  own_counter scheduled;                          // its thread, and the two below
   own_counter cancelled;
   own_counter refused;
   atomic<std::uint32_t> taken{0};  // who joins and leaves
@@ -147,13 +147,14 @@ class timer_places {
   }
 
   [[nodiscard]] std::uint32_t take_from(timer_home& mine) noexcept {
-    if (mine.free == none && mine.returned.load(mo::relaxed) != none) {  // hint: the exchange reads it in order
+    std::uint32_t first = mine.free.get();
+    if (first == none && mine.returned.load(mo::relaxed) != none) {  // hint: the exchange reads it in order
       // [TP3] acquire, pairs with [TP4]: the links, and that whoever had the place is done with it
-      mine.free = mine.returned.exchange(none, mo::acquire);
+      first = mine.returned.exchange(none, mo::acquire);
     }
-    if (mine.free != none) {
-      const std::uint32_t next = nodes_[mine.free].next.load(mo::relaxed);  // own: of who has the place
-      return std::exchange(mine.free, next);
+    if (first != none) {
+      mine.free.set(nodes_[first].next.load(mo::relaxed));  // own: of who has the place
+      return first;
     }
     const std::uint32_t used = mine.used.load(mo::relaxed);  // own: as said
     if (used == a_lane_) return none;
@@ -162,27 +163,27 @@ class timer_places {
     return mine.begin + used;
   }
   [[nodiscard]] std::uint32_t take_shared() noexcept {
-    // [TP7] acquire, pairs with [TP8]: the link, and that whoever had the place is done with it
-    std::uint64_t head = shared_.load(mo::acquire);
     for (;;) {
+      // [TP7] acquire, pairs with [TP8]: the link, and that whoever had the place is done with it
+      std::uint64_t head = shared_.load(mo::acquire);
       const auto index = static_cast<std::uint32_t>(head & place_mask);
       if (index == place_mask) return none;
       const std::uint32_t next = nodes_[index].next.load(mo::relaxed);  // own: if the exchange finds the head as it was
       const std::uint64_t rest = (head | place_mask) + 1 + (next & place_mask);
-      // [TP9] acquire, pairs with [TP8]: as [TP7], of the head that was found instead as well
-      if (shared_.compare_exchange_weak(head, rest, mo::acquire, mo::acquire)) return index;
+      if (shared_.compare_exchange_weak(head, rest, mo::relaxed, mo::relaxed)) return index;  // own: [TP7] has shown it
     }
   }
   // `word` is what was in it before it became free, `mine` the lane of the thread that calls, if it has one.
   void give_back(std::uint32_t index, timer_word word, timer_home* mine) noexcept {
     node& one = nodes_[index];
     if (is_of(mine, index) && !word.has(timer_word::in_list)) {
-      one.next.store(std::exchange(mine->free, index), mo::relaxed);  // own: as said
+      one.next.store(mine->free.get(), mo::relaxed);  // own: as said
+      mine->free.set(index);
     } else if (is_shared(index)) {
       std::uint64_t head = shared_.load(mo::relaxed);  // own: the exchange below checks it
       do {
         one.next.store(static_cast<std::uint32_t>(head & place_mask), mo::relaxed);  // own: shown by the exchange
-        // [TP8] release, pairs with [TP7] and [TP9]: the link, and what went before. On failure relaxed, own: tried again
+        // [TP8] release, pairs with [TP7]: the link, and what went before. On failure relaxed, own: tried again
       } while (!shared_.compare_exchange_weak(head, (head & ~place_mask) | index, mo::release, mo::relaxed));
     } else if (!word.has(timer_word::in_list)) {  // else its link is in use: who reads that note gives it back
       timer_home& home = homes_[index / a_lane_];
