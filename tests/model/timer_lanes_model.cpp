@@ -492,6 +492,28 @@ MODEL_SCENARIO("timer_lanes", closed_while_setting, {});
 MODEL_SCENARIO("timer_lanes", closed_while_setting_with_fences, {});
 MODEL_SCENARIO("timer_lanes", closed_while_setting_shared, {});
 
+// Set where it lies in the wheel, of which nobody is told.
+struct closed_while_setting_in_place : wheel {
+  static constexpr unsigned threads = 2;
+  bool refused = false;
+  unsigned back = 0;
+  closed_while_setting_in_place() : wheel(false) {
+    const shared_timer_id id = set(0, 5);
+    set(1, 1);
+    turn(1);
+    count(0, mine.cancel(id));
+  }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      lanes.close([this](std::uint32_t, time_point) { ++back; });
+    } else {
+      refused = !set(0, 9);
+    }
+  }
+  void after() const { MODEL_CHECK(back == (refused ? 0 : 1)); }
+};
+MODEL_SCENARIO("timer_lanes", closed_while_setting_in_place, {});
+
 struct closed_while_cancelling : wheel {
   static constexpr unsigned threads = 3;
   shared_timer_id id;
