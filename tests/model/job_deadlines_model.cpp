@@ -39,14 +39,33 @@ struct deadlines {
 // JT2: two put at the same time under one node.
 struct two_put : deadlines<2> {
   static constexpr unsigned threads = 2;
-  void run(unsigned thread) { put(thread, 10 - static_cast<int>(thread)); }
+  void run(unsigned thread) { put(thread, 10 + static_cast<int>(thread)); }
   void after() {
-    MODEL_CHECK(take() == 1);
     MODEL_CHECK(take() == 0);
+    MODEL_CHECK(take() == 1);
     MODEL_CHECK(take() == -1);
   }
 };
 MODEL_SCENARIO("job_deadlines", two_put, {});
+
+// A thread that dies at any step of its own takes at most the job with it that it was taking, and holds up nobody.
+struct one_takes_and_dies : deadlines<2> {
+  static constexpr unsigned threads = 2;
+  one_takes_and_dies() {
+    put(0, 5);
+    put(1, 6);
+  }
+  void run(unsigned /*thread*/) { static_cast<void>(take()); }
+  void after_death(unsigned /*dead*/) {
+    int left = 0;
+    while (take() >= 0) ++left;
+    MODEL_CHECK(left <= 2);
+    MODEL_CHECK(out[0] + out[1] >= 1);
+    MODEL_CHECK(out[0] <= 1);
+    MODEL_CHECK(out[1] <= 1);
+  }
+};
+MODEL_SCENARIO("job_deadlines", one_takes_and_dies, {.weak_failures = 0});
 
 // JT1: there is always one for each who takes, whatever others do to the nodes above it.
 struct put_and_taken : deadlines<3> {

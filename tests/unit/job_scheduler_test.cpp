@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <coroutine>
 #include <cstdint>
 #include <memory>
 #include <thread>
@@ -12,7 +13,9 @@
 
 #include "holdfast/core/atomic.hpp"
 #include "holdfast/core/outcome.hpp"
+#include "holdfast/exec/run_loop.hpp"
 #include "holdfast/exec/runnable.hpp"
+#include "holdfast/exec/task.hpp"
 #include "holdfast/time/clock.hpp"
 
 #include "support/catch.hpp"
@@ -446,6 +449,69 @@ TEST_CASE("job_scheduler: jobs that are submitted by a job to its own level come
   const auto own = std::find(n.text.begin(), n.text.end(), 0);
   CHECK((own < last) == local);
   check_accounts(jobs->metrics(1));
+}
+
+TEST_CASE("job_scheduler: jobs that submit each other to their lane do not keep others of their level waiting for ever",
+          "[job_scheduler]") {
+  using scheduler = job_scheduler<job_shape{.jobs = 64, .levels = 4}>;
+  struct again {
+    scheduler& jobs;
+    atomic<bool>& over;
+    void operator()() const {
+      if (!over.load(mo::relaxed)) static_cast<void>(jobs.try_submit(1, again{*this}));
+    }
+  };
+  const auto jobs = started({.workers = 1, .ageing = 0, .local = true});
+  atomic<bool> over{false};
+  REQUIRE(jobs->try_submit(1, again{*jobs, over}));
+  REQUIRE(jobs->try_submit(1, again{*jobs, over}));
+  REQUIRE(jobs->try_submit(1, [&] { over.store(true, mo::relaxed); }));
+  jobs->drain();
+  CHECK(over.load(mo::relaxed));
+}
+
+TEST_CASE("job_scheduler: what was submitted to one that was never started is cancelled at its end",
+          "[job_scheduler]") {
+  counted_news news;
+  const auto token = std::make_shared<int>(0);
+  {
+    job_scheduler<job_shape{.jobs = 16, .levels = 2}> jobs({.workers = 1, .listener = news.listener()});
+    REQUIRE(jobs.try_submit(1, [token] {}));
+    jobs.shut_down();
+    CHECK(jobs.try_submit(1, [] {}).why == job_refusal::closed);
+    CHECK(jobs.metrics(1).cancelled == 1);
+  }
+  CHECK(token.use_count() == 1);
+  REQUIRE(news.all.size() == 1);
+  CHECK(news.all[0].what == job_end::cancelled);
+}
+
+TEST_CASE("job_scheduler: a coroutine goes on where it says", "[job_scheduler]") {
+  using scheduler = job_scheduler<job_shape{.jobs = 64, .levels = 4}>;
+  const auto jobs = started({.workers = 1});
+  run_loop loop;
+  const auto hops = [](scheduler& on, run_loop& back) -> task<int> {
+    const auto here = std::this_thread::get_id();
+    co_await on.on(0);
+    const bool moved = std::this_thread::get_id() != here;
+    co_await on.on(3);
+    struct go_back : runnable {
+      explicit go_back(run_loop& where)
+          : runnable([](runnable& me) noexcept { static_cast<go_back&>(me).caller.resume(); }), to(where) {}
+      bool await_ready() const noexcept { return false; }
+      void await_suspend(std::coroutine_handle<> who) noexcept {
+        caller = who;
+        to.post(*this);
+      }
+      void await_resume() const noexcept {}
+      run_loop& to;
+      std::coroutine_handle<> caller;
+    };
+    co_await go_back(back);
+    co_return moved ? 1 : 0;
+  };
+  CHECK(run(loop, hops(*jobs, loop)) == 1);
+  CHECK(jobs->metrics(0).resumed == 1);
 }
 
 TEST_CASE("job_scheduler: is an executor, at the level in the middle and at each", "[job_scheduler]") {

@@ -40,7 +40,7 @@
 //
 // With several workers jobs of one level start in their order, as far as JQ3 says, and end as they do. `local`: a job that is
 // submitted by a job, to the level that its worker is at, goes to that worker's own lane, before the jobs that others have
-// submitted to this level; up to 16 of them, of which others may help themselves.
+// submitted to this level; up to 16 of them, of which others may help themselves. Every 64th pick there is of the others' jobs.
 //
 // What becomes of a job. JE1: each job that was accepted ends once: it is run; cancelled, by its handle or cancel_all; shed;
 // or, with run_late = false, expired. accepted == run + cancelled + shed + expired + waiting. JE2: cancel says exactly what it did:
@@ -49,8 +49,9 @@
 //
 // Room. One store of slots for all levels, and a share of it for each level that has one (`most`). A job that was cancelled keeps
 // its slot until its turn comes, or until somebody needs it while it is the oldest of its level. When all are in use: refused,
-// waited for, or (overload) the oldest job of the lowest level below makes room. A submit waits for nobody; but one that is
-// stopped by the kernel between drawing its place and filling it holds up the jobs behind it at its level.
+// waited for (not by a job, which might wait for itself), or (overload) the oldest job of the lowest level below makes room. A
+// submit waits for nobody; but one that is stopped by the kernel between drawing its place and filling it holds up the jobs
+// behind it at its level.
 //
 // End. close(): no submit from outside is accepted afterwards, and all that were have been counted; jobs may still submit jobs, so
 // that what was begun can end. drain_until(): all that was accepted has ended. shut_down() does both and joins the
@@ -248,10 +249,13 @@ class job_scheduler {
     return cancelled;
   }
 
-  // Closed, drained, and its workers joined. The owner's, and no job's.
+  // Closed, drained, and its workers joined; where it has not been started, what waits is cancelled. The owner's, and no job's.
   void shut_down() noexcept {
-    if (threads_.size() == 0) return;
     close();
+    if (threads_.size() == 0) {
+      static_cast<void>(cancel_all());
+      return;
+    }
     resume();
     drain();
     stop_and_join();
@@ -299,17 +303,20 @@ class job_scheduler {
 
  private:
   static constexpr std::uint64_t runnable_mark = 0xFFFF'FFFFU;
+  static constexpr unsigned most_from_lane = 64;
   static constexpr unsigned spins = 4;
   static constexpr unsigned yields = 40;
 
   struct alignas(2 * cache_line_size) worker {
     job_scheduler* of = nullptr;
     unsigned number = 0;
+    unsigned at = levels;  // the level of what it runs
     unsigned turn = 0;          // the next level to be served by ageing, less one
     unsigned until_turn = 1;    // picks until the next such one
     unsigned until_others = 0;  // times that it took ahead since it last looked at the others
     unsigned until_looks = 1;   // picks until it looks anew where the next jobs of all levels will be
     std::uint32_t apart = 1;    // pauses between looks, while it searches
+    unsigned from_lane = 0;     // picks from its lane since the last from the ring beside it
     std::uint64_t resumes = 0;
     std::array<std::uint64_t, job_idle::most_workers> seen{};  // what others were at, at its last look
     std::array<unsigned, levels> until_turned{};  // others of a level until one of the last kind comes first
@@ -450,7 +457,7 @@ class job_scheduler {
   bool put_in_my_lane(unsigned at, job_handle job) noexcept {
     if (!options_.local) return false;
     worker* const me = mine();
-    if (me == nullptr || !me->lane.push(job, static_cast<std::uint8_t>(at))) return false;
+    if (me == nullptr || me->at != at || !me->lane.push(job, static_cast<std::uint8_t>(at))) return false;
     step(me->counts[at].local);
     return true;
   }
@@ -604,7 +611,7 @@ class job_scheduler {
       }
       if (has_lane) {
         next.at = me.lane.level();
-        return me.lane.pop(next.job);
+        return take_from_lane(me, next.at, next);
       }
     } else {
       for (std::uint64_t left = used | others; left != 0; left &= left - 1) {
@@ -653,7 +660,15 @@ class job_scheduler {
     return true;
   }
   bool take_first_come(worker& me, unsigned at, bool in_lane, bool ahead, task& next) noexcept {
-    return in_lane ? me.lane.pop(next.job) : take_from_ring(me, at, ahead, next);
+    return in_lane ? take_from_lane(me, at, next) : take_from_ring(me, at, ahead, next);
+  }
+  // Every so often one that others have submitted, as jobs that submit each other may keep a lane from being empty.
+  bool take_from_lane(worker& me, unsigned at, task& next) noexcept {
+    if (options_.local && ++me.from_lane >= most_from_lane) {
+      me.from_lane = 0;
+      if (take_from_ring(me, at, false, next)) return true;
+    }
+    return me.lane.pop(next.job);
   }
   bool take_from_ring(worker& me, unsigned at, bool ahead, task& next) noexcept {
     level& from = at_level(at);
@@ -691,6 +706,7 @@ class job_scheduler {
   }
 
   void carry_out(worker& me, task& next) noexcept {
+    me.at = next.at;
     if (next.resumes != nullptr) {
       me.current.store(++me.resumes << 32U | runnable_mark, mo::relaxed);  // hint: an observer's
       next.resumes->run();
