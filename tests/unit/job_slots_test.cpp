@@ -55,9 +55,11 @@ TEST_CASE("job_slots: a job is claimed once, run, and its handle is refused from
 TEST_CASE("job_slots: cancelled, its callable ends at once, and its slot when its number comes by", "[job_slots]") {
   pool slots;
   const auto token = std::make_shared<int>(0);
-  const job_handle job = slots.put(0, 0, [token] {});
+  const job_handle job = slots.put(0, 5, [token] {});
   bool mine = true;
-  CHECK(slots.cancel(job, mine) == cancel_answer::cancelled);
+  std::uint8_t level = 0;
+  CHECK(slots.cancel(job, mine, &level) == cancel_answer::cancelled);
+  CHECK(level == 5);
   CHECK_FALSE(mine);
   CHECK(token.use_count() == 1);
   CHECK(slots.is_ended(job));

@@ -180,15 +180,8 @@ class job_scheduler {
   [[nodiscard]] job_executor<job_scheduler> on(unsigned at_level) noexcept { return {*this, at_level}; }
 
   cancel_answer cancel(job_handle job) noexcept {
-    bool mine = false;
-    const std::uint8_t at = job.slot() < Shape.jobs ? slots_.level_of(job.slot()) : std::uint8_t{0};
-    const cancel_answer answer = slots_.cancel(job, mine);
-    if (answer == cancel_answer::cancelled) {
-      count(at_level(at).cancelled);
-      over_.notify_all();
-    }
-    if (mine) give(job.slot());
-    return answer;
+    unsigned at = 0;
+    return cancel_one(job, at);
   }
 
   // ---- the whole
@@ -236,8 +229,8 @@ class job_scheduler {
     // What workers have taken ahead, they come by.
     for (worker& one : workers()) {
       const auto cancel_it = [&](job_handle job) {
-        const unsigned at = slots_.level_of(job.slot());
-        if (cancel(job) == cancel_answer::cancelled) {
+        unsigned at = 0;
+        if (cancel_one(job, at) == cancel_answer::cancelled) {
           ++cancelled;
           tell({job, at, job_end::cancelled, {}});
         }
@@ -310,7 +303,7 @@ class job_scheduler {
   struct alignas(2 * cache_line_size) worker {
     job_scheduler* of = nullptr;
     unsigned number = 0;
-    unsigned at = levels;  // the level of what it runs
+    unsigned at = levels;       // the level of what it runs
     unsigned turn = 0;          // the next level to be served by ageing, less one
     unsigned until_turn = 1;    // picks until the next such one
     unsigned until_others = 0;  // times that it took ahead since it last looked at the others
@@ -486,6 +479,18 @@ class job_scheduler {
     return none;
   }
 
+  cancel_answer cancel_one(job_handle job, unsigned& at) noexcept {
+    bool mine = false;
+    std::uint8_t of_level = 0;
+    const cancel_answer answer = slots_.cancel(job, mine, &of_level);
+    if (answer == cancel_answer::cancelled) {
+      at = of_level;
+      count(at_level(at).cancelled);
+      over_.notify_all();
+    }
+    if (mine) give(job.slot());
+    return answer;
+  }
   void give(std::uint32_t number) noexcept {
     if (free_.give(number) && room_.awaited()) [[unlikely]]
       make_known();

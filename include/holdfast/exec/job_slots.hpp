@@ -135,8 +135,8 @@ class job_slots {
     static_cast<void>(end(job, false, none));
   }
 
-  // `mine`: cancelled, and the slot is empty and the caller's to give back.
-  [[nodiscard]] cancel_answer cancel(job_handle job, bool& mine) noexcept {
+  // `mine`: cancelled, and the slot is empty and the caller's to give back. `level`: of what was cancelled.
+  [[nodiscard]] cancel_answer cancel(job_handle job, bool& mine, std::uint8_t* level = nullptr) noexcept {
     mine = false;
     if (job.slot() >= Slots) return cancel_answer::gone;
     slot& one = slots_[job.slot()];
@@ -149,6 +149,7 @@ class job_slots {
       if (phase_of(seen) != phase::waits) return cancel_answer::gone;
       // own: what it must see, the look has seen
     } while (!one.word.compare_exchange_weak(seen, with(seen, phase::ends), mo::relaxed, mo::relaxed));
+    if (level != nullptr) *level = level_in(seen);
     error none;
     static_cast<void>(one.act.get()(one.storage, false, none));
     std::uint64_t ends = with(seen, phase::ends);
@@ -186,7 +187,7 @@ class job_slots {
   }
   // Of a job whose number the caller has.
   [[nodiscard]] std::uint8_t level_of(std::uint32_t number) const noexcept {
-    return static_cast<std::uint8_t>(slots_[number].word.load(mo::relaxed) >> 8U);  // own: as above
+    return level_in(slots_[number].word.load(mo::relaxed));  // own: as above
   }
   // Was it cancelled, and is its number on its way still, as far as the caller sees?
   [[nodiscard]] bool is_ended(job_handle job) const noexcept {
@@ -210,6 +211,7 @@ class job_slots {
     return std::uint64_t{use} << 32U | std::uint64_t{level} << 8U | static_cast<std::uint64_t>(now);
   }
   static constexpr std::uint32_t use_of(std::uint64_t word) noexcept { return static_cast<std::uint32_t>(word >> 32U); }
+  static constexpr std::uint8_t level_in(std::uint64_t word) noexcept { return static_cast<std::uint8_t>(word >> 8U); }
   static constexpr phase phase_of(std::uint64_t word) noexcept { return static_cast<phase>(word & 0xFFU); }
   static constexpr std::uint64_t with(std::uint64_t word, phase now) noexcept {
     return (word & ~std::uint64_t{0xFF}) | static_cast<std::uint64_t>(now);
