@@ -538,36 +538,39 @@ struct closed_while_cancelling : wheel {
 };
 MODEL_SCENARIO("timer_lanes", closed_while_cancelling, {.spins_end = true, .preemptions = 1});
 
-// A lane is left with a free place and a timer in it, and another thread takes it.
+// A lane is left with a free place and a timer in it, and another thread takes it, and the place if it is free by then.
 struct lane_handed_on : wheel {
   static constexpr unsigned threads = 3;
+  shared_timer_id id;
   bool had_it = false;
   lane_handed_on() {
     set(0, 5);
-    lanes.cancel(set(1, 5));
+    id = set(1, 5);
   }
   void run(unsigned thread) {
     if (thread == 0) {
       turn(5);
     } else if (thread == 1) {
+      count(1, mine.cancel(id));
       mine = {};
     } else {
       lanes_type::lane next = lanes.join();
       had_it = static_cast<bool>(next);
       if (!had_it) return;
       due[2].set(tick(6));
-      MODEL_CHECK(next.schedule(tick(6), 2));
+      had_it = static_cast<bool>(next.schedule(tick(6), 2));
     }
   }
   void after() {
     turn(6);
     MODEL_CHECK(fired[0] == 1);
+    ended_once(1);
     MODEL_CHECK(fired[2] == (had_it ? 1 : 0));
     mine = lanes.join();
     MODEL_CHECK(mine);
     all_free();
   }
 };
-MODEL_SCENARIO("timer_lanes", lane_handed_on, {});
+MODEL_SCENARIO("timer_lanes", lane_handed_on, {.preemptions = 1});
 
 }  // namespace
