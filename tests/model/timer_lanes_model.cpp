@@ -288,7 +288,7 @@ struct stirred : wheel {
 MODEL_SCENARIO("timer_lanes", stirred, {});
 
 // The place of a cancelled timer is used again, for a later or an earlier time, while the wheel comes to where it lies.
-template <std::int64_t Later, bool InWheel>
+template <std::int64_t Next, bool InWheel, std::int64_t Turn = 6>
 struct place_used_again : wheel {
   static constexpr unsigned threads = 2;
   shared_timer_id id;
@@ -303,25 +303,25 @@ struct place_used_again : wheel {
   }
   void run(unsigned thread) {
     if (thread == 0) {
-      turn(6);
+      turn(Turn);
     } else {
       const timer_cancel answer = mine.cancel(id);
       count(0, answer);
-      if (answer == timer_cancel::cancelled) MODEL_CHECK(set(2, Later));
+      if (answer == timer_cancel::cancelled) MODEL_CHECK(set(2, Next));
     }
   }
   void after() {
-    turn(6);
+    turn(Turn);
     ended_once(0);
     if (taken[0] == 0) return;
-    MODEL_CHECK(fired[2] == (Later <= 6 ? 1 : 0));
+    MODEL_CHECK(fired[2] == (Next <= Turn ? 1 : 0));
     turn(20);
     MODEL_CHECK(fired[2] == 1);
     all_free();
   }
 };
 using place_used_again_for_later = place_used_again<12, true>;
-using place_used_again_for_earlier = place_used_again<3, true>;
+using place_used_again_for_earlier = place_used_again<3, true, 4>;  // in time, which is before the former one
 using noted_place_used_again = place_used_again<12, false>;
 using noted_place_used_again_for_earlier = place_used_again<2, false>;
 MODEL_SCENARIO("timer_lanes", place_used_again_for_later, {});
