@@ -371,6 +371,58 @@ MODEL_SCENARIO("timer_lanes", moved_to_later, {.preemptions = 1});
 MODEL_SCENARIO("timer_lanes", moved_to_earlier, {.preemptions = 1});
 MODEL_SCENARIO("timer_lanes", moved_from_outside, {.preemptions = 1});
 
+// Moved from outside to an earlier time while its lane's note of it has not been read: it fires when that time comes.
+struct noted_and_moved_from_outside : wheel {
+  static constexpr unsigned threads = 2;
+  shared_timer_id id;
+  noted_and_moved_from_outside() {
+    id = mine.schedule(tick(9), 0);
+    due[0].set(tick(3));
+  }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      turn(6);
+    } else {
+      MODEL_CHECK(lanes.reschedule(id, tick(3)));
+    }
+  }
+  void after() {
+    turn(6);
+    ended_once(0);
+    all_free();
+  }
+};
+MODEL_SCENARIO("timer_lanes", noted_and_moved_from_outside, {});
+
+// A place lies in the wheel, is used for an earlier time and free when the note of that is read. The next one that uses it, for a
+// time in between, fires when that comes.
+struct note_read_while_free : wheel {
+  static constexpr unsigned threads = 2;
+  shared_timer_id id;
+  note_read_while_free() {
+    id = set(0, 9);
+    set(2, 1);
+    turn(1);
+  }
+  void run(unsigned thread) {
+    if (thread == 0) {
+      turn(4);
+    } else {
+      count(0, mine.cancel(id));
+      count(1, mine.cancel(set(1, 3)));
+      MODEL_CHECK(set(2, 6));
+    }
+  }
+  void after() {
+    turn(6);
+    ended_once(0);
+    ended_once(1);
+    MODEL_CHECK(fired[2] == 2);
+    all_free();
+  }
+};
+MODEL_SCENARIO("timer_lanes", note_read_while_free, {.preemptions = 2});
+
 // Moved from outside to an earlier time, and then cancelled by its lane, which uses the place again.
 struct moved_and_cancelled : wheel {
   static constexpr unsigned threads = 3;

@@ -152,6 +152,52 @@ TEST_CASE("a timeout that is cancelled in time and set again for later costs the
   CHECK(fired_by(lanes, tick(30'000)).empty());
 }
 
+TEST_CASE("a place whose note was read while it was free fires its next timer in time", "[timer_lanes]") {
+  lanes_type lanes(small, tick(0));
+  auto lane = lanes.join();
+  const auto late = lane.schedule(tick(100), 1);
+  lane.schedule(tick(5), 2);
+  CHECK(fired_by(lanes, tick(5)) == std::vector<firing>{{2, tick(5)}});  // the wheel has the place, for 100
+  CHECK(lane.cancel(late) == timer_cancel::cancelled);
+  CHECK(lane.cancel(lane.schedule(tick(50), 3)) == timer_cancel::cancelled);  // the same place, with a note
+  CHECK(fired_by(lanes, tick(50)).empty());
+  CHECK(lane.schedule(tick(70), 4));
+  CHECK(fired_by(lanes, tick(70)) == std::vector<firing>{{4, tick(70)}});
+  CHECK(fired_by(lanes, tick(100)).empty());
+  adds_up(lanes.counts(), 0);
+}
+
+TEST_CASE("a timer that has a note of its lane is moved to an earlier time from outside", "[timer_lanes]") {
+  lanes_type lanes(small, tick(0));
+  auto lane = lanes.join();
+  auto id = lane.schedule(tick(100), 1);
+  CHECK(lanes.reschedule(id, tick(50)));
+  CHECK(fired_by(lanes, tick(50)) == std::vector<firing>{{1, tick(50)}});
+  id = lane.schedule(tick(200), 2);
+  CHECK(lanes.reschedule(id, tick(150)));
+  CHECK(lane.reschedule(id, tick(120)));
+  CHECK(fired_by(lanes, tick(120)) == std::vector<firing>{{2, tick(120)}});
+  id = lane.schedule(tick(300), 3);
+  CHECK(lanes.reschedule(id, tick(250)));
+  CHECK(lanes.cancel(id) == timer_cancel::cancelled);
+  CHECK(fired_by(lanes, tick(400)).empty());
+  for (int i = 0; i < 4; ++i) CHECK(lane.schedule(tick(500), i));  // all its places are there
+  CHECK(fired_by(lanes, tick(500)).size() == 4);
+  adds_up(lanes.counts(), 0);
+}
+
+TEST_CASE("timers fire in the order of their times where a turn ends before all notes are read", "[timer_lanes]") {
+  lanes_type lanes(small, tick(0));
+  auto first = lanes.join();
+  auto second = lanes.join();
+  first.schedule(tick(100), 1);
+  first.schedule(tick(7), 2);
+  second.schedule(tick(5), 3);
+  std::vector<int> seen;
+  for (int turns = 0; turns < 9; ++turns) lanes.run(tick(10), 1, [&](auto& timer) { seen.push_back(timer.what); });
+  CHECK(seen == std::vector<int>{3, 2});
+}
+
 TEST_CASE("one that says again fires under its id, with its value, until it is cancelled", "[timer_lanes]") {
   lanes_type lanes(small, tick(0));
   const shared_timer_id id = lanes.schedule(tick(2), 10);

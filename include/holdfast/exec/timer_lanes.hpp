@@ -222,11 +222,12 @@ class timer_lanes {
   template <class Fire>
   advance_result run(time_point now, std::size_t most, Fire&& fire) noexcept {
     const std::size_t read = read_notes(now, most);
+    // Not before all are where they belong: what is read later may be due earlier.
+    if (left_) return {.touched = read, .more = true};
     advance_result result = core_.advance(
         now, most - read, [this, &fire](std::uint32_t index) noexcept { visit(index, fire); },
         [this](std::uint32_t index) noexcept { pass_on(index); });
     result.touched += read;
-    result.more = result.more || left_;
     return result;
   }
   // When run() has something to do, as far as is known here.
@@ -325,9 +326,9 @@ class timer_lanes {
       if (!lies_well && !noted) next = next.with(own ? timer_word::in_ring : timer_word::in_list);
       // [TL8] release, pairs with [TL7], [TL9] and [TL10]: what it is and when it is due. On failure relaxed, own: tried again
       if (!one.word.compare_exchange_weak(bits, next.bits(), mo::release, mo::relaxed)) continue;
-      if (!lies_well || noted) {
-        if (!noted) own ? note_in_ring(*mine, index) : note_in_list(index);
-        announce(own ? mine->earliest : shared_earliest_, own, due);
+      if (!lies_well && !noted) own ? note_in_ring(*mine, index) : note_in_list(index);
+      if (next.has(timer_word::noted)) {
+        announce(next.has(timer_word::in_ring) ? places_.home_of(index).earliest : shared_earliest_, due);
       }
       return word.generation();
     }
@@ -344,19 +345,15 @@ class timer_lanes {
       // [TL11] release, pairs with [TL12]: the link. On failure relaxed, own: tried again
     } while (!list_.compare_exchange_weak(head, index, mo::release, mo::relaxed));
   }
-  void announce(atomic<std::int64_t>& earliest, bool own, time_point due) noexcept {
+  // To who reads that note.
+  void announce(atomic<std::int64_t>& earliest, time_point due) noexcept {
     asymmetric_fence_light();  // [TL13] pairs with [TL14]: the note is read, or the new start of `earliest` is seen
     const std::int64_t at = due.time_since_epoch().count();
     std::int64_t seen = earliest.load(mo::relaxed);  // hint: as above
-    if (own) {
+    do {
       if (at >= seen) return;
-      earliest.store(at, mo::relaxed);  // own: beside the wheel's thread, which then reads the note
-    } else {
-      do {
-        if (at >= seen) return;
-        // own: as above
-      } while (!earliest.compare_exchange_weak(seen, at, mo::relaxed, mo::relaxed));
-    }
+      // own: as above
+    } while (!earliest.compare_exchange_weak(seen, at, mo::relaxed, mo::relaxed));
     asymmetric_fence_light();  // [TL15] pairs with the fence of the wait: the sleeper sees it, or it is seen asleep here
     if (at < armed_.load(mo::relaxed)) news_.notify(1);  // hint: as above
   }
@@ -493,11 +490,13 @@ class timer_lanes {
       const timer_word word(bits);
       HOLDFAST_ASSERT(word.phase() != timer_phase::firing);
       const bool is_set = word.phase() == timer_phase::set;
-      const timer_word read = word.without(timer_word::noted).with(is_set ? timer_word::in_wheel : 0);
+      // Where nothing is set it does not stay in the wheel: where it lies there is not its last time, which the note was about.
+      const timer_word read = is_set ? word.without(timer_word::noted).with(timer_word::in_wheel)
+                                     : word.without(timer_word::noted | timer_word::in_wheel);
       // [TL16] release, pairs with [TL7]: the note was taken before. On failure relaxed, own: tried again
       if (!one.word.compare_exchange_weak(bits, read.bits(), mo::release, mo::relaxed)) continue;
+      if (word.has(timer_word::in_wheel)) take_out(one);
       if (is_set) {
-        if (word.has(timer_word::in_wheel)) take_out(one);
         put(one, index);
       } else if (word.has(timer_word::in_list) && word.phase() == timer_phase::free && !places_.is_shared(index)) {
         places_.give_back(index, read, nullptr);

@@ -77,7 +77,7 @@ struct alignas(2 * cache_line_size) timer_home {
   atomic<std::uint32_t> taken{0};  // who joins and leaves
   alignas(2 *
           cache_line_size) atomic<std::uint32_t> returned{wheel_chunks::none};  // any thread; its own takes them all
-  alignas(2 * cache_line_size) atomic<std::int64_t> earliest{never};  // its thread; the wheel's thread sets it back
+  alignas(2 * cache_line_size) atomic<std::int64_t> earliest{never};  // who notes; the wheel's thread sets it back
   bool left = false;                                                  // the wheel's thread: there are notes to be read
   spsc_queue<std::uint32_t> notes;                                    // from its thread to the wheel's
 };
@@ -128,6 +128,8 @@ class timer_places {
   [[nodiscard]] bool is_of(const timer_home* lane, std::uint32_t index) const noexcept {
     return lane != nullptr && index - lane->begin < a_lane_;
   }
+  // Of one that is a lane's.
+  [[nodiscard]] timer_home& home_of(std::uint32_t index) noexcept { return homes_[index / a_lane_]; }
   [[nodiscard]] bool is_shared(std::uint32_t index) const noexcept { return index >= shared_begin_; }
   // In the list of notes. A shared place may be free and in that list at the same time; one of a lane is not.
   [[nodiscard]] atomic<std::uint32_t>& note_link(std::uint32_t index) noexcept {
@@ -186,7 +188,7 @@ class timer_places {
         // [TP8] release, pairs with [TP7]: the link, and what went before. On failure relaxed, own: tried again
       } while (!shared_.compare_exchange_weak(head, (head & ~place_mask) | index, mo::release, mo::relaxed));
     } else if (!word.has(timer_word::in_list)) {  // else its link is in use: who reads that note gives it back
-      timer_home& home = homes_[index / a_lane_];
+      timer_home& home = home_of(index);
       std::uint32_t head = home.returned.load(mo::relaxed);  // own: the exchange below checks it
       do {
         one.next.store(head, mo::relaxed);  // own: shown by the exchange
