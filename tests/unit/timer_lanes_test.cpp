@@ -371,6 +371,9 @@ TEST_CASE("a loop of one's own sleeps on a descriptor, which an earlier timer ma
 }
 
 TEST_CASE("timer_lanes says which option is wrong", "[timer_lanes]") {
+  constexpr std::uint32_t huge = ~std::uint32_t{0};
+  STATIC_REQUIRE(validate(timer_lanes_options{.lanes = huge, .timers_a_lane = huge, .shared_timers = huge}).field ==
+                 std::string_view("lanes"));
   CHECK_FALSE(validate(timer_lanes_options{}));
   CHECK(validate(timer_lanes_options{.lanes = 257}).field == std::string_view("lanes"));
   CHECK(validate(timer_lanes_options{.timers_a_lane = 0}).field == std::string_view("timers_a_lane"));

@@ -6,6 +6,7 @@
 // Proof: that of timer_lanes, unit/timer_lanes_test.cpp.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 
@@ -27,7 +28,8 @@ static_assert(std::is_aggregate_v<timer_lanes_options>);
 inline constexpr std::uint32_t most_timer_lanes = 256;
 
 constexpr option_error validate(const timer_lanes_options& o) noexcept {
-  const std::int64_t all = std::int64_t{o.lanes} * o.timers_a_lane + o.shared_timers;
+  // No more lanes than there may be, or it may not be a number of that size.
+  const std::int64_t all = std::int64_t{std::min(o.lanes, most_timer_lanes)} * o.timers_a_lane + o.shared_timers;
   return first_of(at_most("lanes", o.lanes, most_timer_lanes), at_least("timers_a_lane", o.timers_a_lane, 1),
                   at_least("shared_timers", o.shared_timers, 1), at_most("timers", all, wheel_chunks::most_timers),
                   at_least("tick", o.tick.count(), wheel_levels::shortest_tick.count()),
