@@ -2,6 +2,7 @@
 #include "holdfast/exec/timer_service.hpp"
 
 #include <array>
+#include <thread>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -84,6 +85,31 @@ TEST_CASE("who lets timers fire at their time waits until none is left", "[timer
   timers.stop(timer_end::at_their_time);
   CHECK(seen.fired.load(mo::relaxed) == 5);
   CHECK(seen.early.load(mo::relaxed) == 0);
+}
+
+TEST_CASE("who waits until none is left does so no longer where the last one is cancelled", "[timer_service]") {
+  tally seen;
+  service timers({}, count_it{&seen});
+  REQUIRE_FALSE(timers.start());
+  const shared_timer_id id = timers.timers().schedule(steady_clock::now() + 24h, 1);
+  const time_point late = steady_clock::now() + 20s;
+  std::thread ends([&] { timers.stop(timer_end::at_their_time, deadline(late)); });
+  test_support::patience patience;
+  while (!(timers.timers().closed() && timers.timers().counts().sleeps > 2) && patience.wait()) {
+  }
+  CHECK(timers.timers().cancel(id) == timer_cancel::cancelled);
+  ends.join();
+  CHECK(steady_clock::now() < late);
+}
+
+TEST_CASE("a timer for the first time there is fires, and is late as long as can be said", "[timer_service]") {
+  tally seen;
+  service timers({}, count_it{&seen});
+  REQUIRE_FALSE(timers.start());
+  CHECK(timers.timers().schedule(time_point::min(), 1));
+  CHECK(comes_to(seen, 1));
+  timers.stop(timer_end::cancels);
+  CHECK(timers.lateness().max > 24h);
 }
 
 TEST_CASE("a periodic timer goes on until it is cancelled", "[timer_service]") {

@@ -25,6 +25,7 @@
 // Proof: unit/timer_service_test.cpp; what it is made of has its own.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory_resource>
@@ -108,6 +109,9 @@ class timer_service {
   [[nodiscard]] histogram_snapshot lateness() const noexcept { return lateness_.snapshot(); }
 
  private:
+  // Who waits for the last timer is not told of a cancel.
+  static constexpr duration look_again = std::chrono::milliseconds(10);
+
   void run() noexcept {
     sleep_exactly();
     for (;;) {
@@ -115,7 +119,7 @@ class timer_service {
       const bool more = timers_
                             .run(now, options_.most_a_turn,
                                  [this, now](fired_timer& timer) noexcept {
-                                   lateness_.record(now - timer.due);
+                                   lateness_.record(deadline(now).remaining(timer.due));
                                    fire_(timer);
                                  })
                             .more;
@@ -125,7 +129,7 @@ class timer_service {
       if (options_.spin > duration::zero() && deadline(next).remaining(now) <= options_.spin) {
         cpu_relax();
       } else {
-        timers_.sleep(options_.spin, ends_at());
+        timers_.sleep(options_.spin, timers_.closed() ? std::min(ends_at(), now + look_again) : ends_at());
       }
     }
   }
