@@ -415,7 +415,6 @@ TEST_CASE("job_scheduler: cancel_all ends all that wait, those taken ahead too, 
 TEST_CASE("job_scheduler: others take what a worker has taken ahead while it is held up", "[job_scheduler]") {
   const auto jobs = started({.workers = 2});
   gate first;
-  gate second;
   atomic<int> runs{0};
   jobs->pause();
   REQUIRE(jobs->try_submit(1, [&] { first.pass(); }));

@@ -350,10 +350,10 @@ class timer_lanes {
     asymmetric_fence_light();  // [TL13] pairs with [TL14]: the note is read, or the new start of `earliest` is seen
     const std::int64_t at = due.time_since_epoch().count();
     std::int64_t seen = earliest.load(mo::relaxed);  // hint: as above
-    do {
-      if (at >= seen) return;
+    while (at < seen) {
       // own: as above
-    } while (!earliest.compare_exchange_weak(seen, at, mo::relaxed, mo::relaxed));
+      if (earliest.compare_exchange_weak(seen, at, mo::relaxed, mo::relaxed)) break;
+    }
     asymmetric_fence_light();  // [TL15] pairs with the fence of the wait: the sleeper sees it, or it is seen asleep here
     if (at < armed_.load(mo::relaxed)) news_.notify(1);  // hint: as above
   }
