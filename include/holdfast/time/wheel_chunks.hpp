@@ -14,10 +14,11 @@
 // each before it knows where the next one is: that is what most of a wheel's time goes to when there are many.
 //
 // A timer taken out of the middle leaves a hole, and a chunk of holes is given back. Where many are left that hold few, whoever
-// needs one more looks at `steps` chunks first, one round after the other, and joins those that fit into one. A round passes while
-// steps times fewer chunks than there are were taken, which is what `chunks_for` goes by. What is put behind a chunk before the round
-// comes to it, and taken out afterwards, can keep it from being joined; so where all chunks are in use after all, rounds go on until
-// one is free: a round in which nothing else happens leaves two neighbours that hold more than thirteen, so less than there are.
+// needs one more looks at `steps` chunks first, one round after the other, and joins those that fit into one. A round passes
+// while steps times fewer chunks than there are were taken, which is what `chunks_for` goes by. What is put behind a chunk
+// before the round comes to it, and taken out afterwards, can keep it from being joined; so where all chunks are in use after
+// all, rounds go on until one is free: a round in which nothing else happens leaves two neighbours that hold more than thirteen,
+// so less than there are.
 //
 // Memory: 14.2 bytes a timer and 150 KiB are set apart (`chunks_for`), 5 bytes a timer are used where they come in a row; 14 KiB
 // for the slots.
