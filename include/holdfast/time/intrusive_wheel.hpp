@@ -102,7 +102,7 @@ class intrusive_wheel {
   // fire(T&) for those that are due.
   template <class Fire>
   advance_result advance(time_point now, std::size_t most, Fire&& fire) {
-    const advancing mark(*this);
+    const wheel_levels::advancing mark(levels_);
     advance_result result;
     const std::uint64_t until = levels_.tick_at(now);
     if (until < levels_.now()) return result;
@@ -130,10 +130,7 @@ class intrusive_wheel {
       }
     }
   }
-  [[nodiscard]] time_point next_expiry() const noexcept {
-    const wheel_levels::place next = levels_.first();
-    return next.tick == wheel_levels::no_tick ? time_point::max() : levels_.begin_of(next.tick);
-  }
+  [[nodiscard]] time_point next_expiry() const noexcept { return levels_.next_expiry(); }
   // take(T&) for every timer that is set, in no order: it is set no more. Not in fire().
   template <class Take>
   void drain(Take&& take) {
@@ -151,23 +148,6 @@ class intrusive_wheel {
   struct ends {
     wheel_timer* first = nullptr;
     wheel_timer* last = nullptr;
-  };
-  // Also where a call throws.
-  class advancing {
-   public:
-    explicit advancing(intrusive_wheel& of) noexcept : of_(of) {
-      HOLDFAST_ASSERT(!of_.advancing_);
-      of_.advancing_ = true;
-    }
-    advancing(const advancing&) = delete;
-    advancing& operator=(const advancing&) = delete;
-    ~advancing() {
-      of_.advancing_ = false;
-      of_.levels_.fired();
-    }
-
-   private:
-    intrusive_wheel& of_;
   };
 
   void append(wheel_timer& one, std::uint32_t slot) noexcept {
@@ -191,7 +171,6 @@ class intrusive_wheel {
   wheel_levels levels_;
   std::array<ends, wheel_levels::slots> slots_{};
   std::size_t size_ = 0;
-  bool advancing_ = false;
 };
 
 }  // namespace holdfast

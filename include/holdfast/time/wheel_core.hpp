@@ -26,7 +26,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "holdfast/core/assert.hpp"
 #include "holdfast/core/prefetch.hpp"
 #include "holdfast/time/clock.hpp"
 #include "holdfast/time/wheel_chunks.hpp"
@@ -84,7 +83,7 @@ class wheel_core {
   // level, which is to put it on, or has no more use for it. At most `most` calls of the two together. They may throw.
   template <class Visit, class OnTheWay>
   advance_result advance(time_point now, std::size_t most, Visit&& visit, OnTheWay&& on_the_way) {
-    const advance_mark mark(*this);
+    const wheel_levels::advancing mark(levels_);
     advance_result result;
     const std::uint64_t until = levels_.tick_at(now);
     if (until < levels_.now()) return result;
@@ -111,7 +110,7 @@ class wheel_core {
   // visit(index) for each, taken out before, in no order.
   template <class Visit>
   void take_all(Visit&& visit) {
-    const advance_mark mark(*this);
+    const wheel_levels::advancing mark(levels_);
     for (wheel_levels::place next = levels_.first(); next.tick != wheel_levels::no_tick; next = levels_.first()) {
       walk(next.slot, wheel_chunks::in_chunk, visit);
     }
@@ -121,29 +120,9 @@ class wheel_core {
     lists_.each(visit);
   }
 
-  [[nodiscard]] time_point next_expiry() const noexcept {
-    const wheel_levels::place next = levels_.first();
-    return next.tick == wheel_levels::no_tick ? time_point::max() : levels_.begin_of(next.tick);
-  }
+  [[nodiscard]] time_point next_expiry() const noexcept { return levels_.next_expiry(); }
 
  private:
-  // Also where a visit throws.
-  class advance_mark {
-   public:
-    explicit advance_mark(wheel_core& of) noexcept : of_(of) {
-      HOLDFAST_ASSERT(!of_.advancing_);
-      of_.advancing_ = true;
-    }
-    advance_mark(const advance_mark&) = delete;
-    advance_mark& operator=(const advance_mark&) = delete;
-    ~advance_mark() {
-      of_.advancing_ = false;
-      of_.levels_.fired();
-    }
-
-   private:
-    wheel_core& of_;
-  };
   class walked_slot {
    public:
     walked_slot(wheel_core& of, std::uint32_t slot) noexcept : of_(of), slot_(slot) {}
@@ -170,7 +149,6 @@ class wheel_core {
   wheel_levels levels_;
   wheel_chunks lists_;
   time_point walked_{};  // the begin of the tick that fires
-  bool advancing_ = false;
 };
 
 }  // namespace holdfast

@@ -5,9 +5,9 @@
 //   slot_for               its owner   wait-free   O(1)             never       where a timer that is set now belongs
 //   slot_of                its owner   wait-free   O(1)             never       where one belongs that a walk moves on
 //   filled, emptied        its owner   wait-free   O(1)             never       a slot has its first timer, lost its last one
-//   first                  its owner   wait-free   O(levels)        never       the slot to be walked next, and its tick
+//   first, next_expiry     its owner   wait-free   O(levels)        never       the slot to be walked next, and its tick or time
 //   moves_on, moved_on     its owner   wait-free   O(1)             never       around a walk of a slot of an upper level
-//   fires, fired           its owner   wait-free   O(1)             never       around a walk of a slot of the lowest level
+//   fires, advancing       its owner   wait-free   O(1)             never       before a walk of a lowest slot; around all walks
 //   arrive                 its owner   wait-free   O(1)             never       nothing is due up to that tick any more
 //
 // In short: one owner | wait-free | never | -
@@ -36,6 +36,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "holdfast/core/assert.hpp"
 #include "holdfast/time/clock.hpp"
 
 namespace holdfast {
@@ -121,7 +122,13 @@ class wheel_levels {
     return {slot, (above | slot % slots_a_level) << low};
   }
 
-  // ---- walks. Of an upper slot, from moves_on() until it is empty; of one of the lowest level from fires() until fired().
+  // When there is something to walk; time_point::max(): never.
+  [[nodiscard]] time_point next_expiry() const noexcept {
+    const place next = first();
+    return next.tick == no_tick ? time_point::max() : begin_of(next.tick);
+  }
+
+  // ---- walks. Of an upper slot, from moves_on() until it is empty; of one of the lowest level from fires() on.
 
   void moves_on(const place& where) noexcept {
     interrupted_ = where.slot;
@@ -132,7 +139,23 @@ class wheel_levels {
     now_ = base_ = tick;
     floor_ = tick + 1;
   }
-  void fired() noexcept { floor_ = now_; }
+  // Around all walks of an advance, also where a call throws. One at a time.
+  class advancing {
+   public:
+    explicit advancing(wheel_levels& of) noexcept : of_(of) {
+      HOLDFAST_ASSERT(!of_.advancing_);
+      of_.advancing_ = true;
+    }
+    advancing(const advancing&) = delete;
+    advancing& operator=(const advancing&) = delete;
+    ~advancing() {
+      of_.advancing_ = false;
+      of_.floor_ = of_.now_;
+    }
+
+   private:
+    wheel_levels& of_;
+  };
   void arrive(std::uint64_t tick) noexcept { now_ = base_ = floor_ = tick; }
 
   [[nodiscard]] bool has(std::uint32_t slot) const noexcept { return (bits_[slot / 64] >> (slot % 64) & 1U) != 0; }
@@ -160,6 +183,7 @@ class wheel_levels {
   std::uint64_t now_ = 0;                // all before this tick has fired
   std::uint64_t base_ = 0;               // where new timers take the wheel to be
   std::uint64_t floor_ = 0;              // the first tick that a new timer may have
+  bool advancing_ = false;
   std::array<std::uint64_t, slots / 64> bits_{};
 };
 
