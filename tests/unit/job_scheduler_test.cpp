@@ -19,6 +19,7 @@
 #include "holdfast/time/clock.hpp"
 
 #include "support/catch.hpp"
+#include "support/gate.hpp"
 #include "support/patience.hpp"
 
 using namespace holdfast;
@@ -26,25 +27,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Holds up whoever comes until it is opened.
-class gate {
- public:
-  void pass() noexcept {
-    arrived_.fetch_add(1, mo::release);
-    test_support::patience waiting;
-    while (!open_.load(mo::acquire) && waiting.wait()) {
-    }
-  }
-  void await(int arrived) {
-    test_support::patience waiting;
-    while (arrived_.load(mo::acquire) < arrived) REQUIRE(waiting.wait());
-  }
-  void open() { open_.store(true, mo::release); }
-
- private:
-  atomic<bool> open_{false};
-  atomic<int> arrived_{0};
-};
+using test_support::gate;
 
 // What jobs wrote, one after the other: for one worker.
 struct notes {

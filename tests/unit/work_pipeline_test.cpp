@@ -18,6 +18,7 @@
 #include "holdfast/queue/spsc_queue.hpp"
 
 #include "support/catch.hpp"
+#include "support/gate.hpp"
 #include "support/patience.hpp"
 
 // A sanitizer needs more address space than any limit leaves it.
@@ -33,25 +34,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// Holds up whoever comes until it is opened.
-class barrier {
- public:
-  void pass() {
-    arrived_.fetch_add(1, mo::release);
-    test_support::patience waiting;
-    while (!open_.load(mo::acquire) && waiting.wait()) {
-    }
-  }
-  void await(int arrived) {
-    test_support::patience waiting;
-    while (arrived_.load(mo::acquire) < arrived) REQUIRE(waiting.wait());
-  }
-  void open() { open_.store(true, mo::release); }
-
- private:
-  atomic<bool> open_{false};
-  atomic<int> arrived_{0};
-};
+using test_support::gate;
 
 // All that came is somewhere.
 void check_accounts(const stage_metrics& m) {
@@ -114,7 +97,7 @@ TEST_CASE("work_pipeline: several workers keep the order where it is asked for, 
 }
 
 TEST_CASE("work_pipeline: with any order, items overtake one that takes long", "[work_pipeline]") {
-  barrier slow;
+  gate slow;
   std::vector<int> out;
   work_pipeline line(stage<int, 8>({.name = "work", .workers = 2, .order = work_order::any},
                                    [&](int&& n) {
@@ -213,7 +196,7 @@ TEST_CASE("work_pipeline: items that can only be moved", "[work_pipeline]") {
 }
 
 TEST_CASE("work_pipeline: a full stage makes its producer wait, until its deadline", "[work_pipeline]") {
-  barrier held;
+  gate held;
   int out = 0;
   work_pipeline line(stage<std::string, 2>({.name = "slow"}, [&](std::string&&) {
     held.pass();
@@ -239,7 +222,7 @@ TEST_CASE("work_pipeline: a full stage makes its producer wait, until its deadli
 }
 
 TEST_CASE("work_pipeline: a full stage sheds the newest", "[work_pipeline]") {
-  barrier held;
+  gate held;
   std::vector<int> out;
   work_pipeline line(stage<int, 2>({.name = "slow", .overflow = work_overflow::shed_newest}, [&](int&& n) {
     held.pass();
@@ -274,7 +257,7 @@ TEST_CASE("work_pipeline: an item is not shed where a slot is held for a moment"
 }
 
 TEST_CASE("work_pipeline: a full stage sheds the oldest", "[work_pipeline]") {
-  barrier held;
+  gate held;
   std::vector<int> out;
   work_pipeline line(stage<int, 2>({.name = "slow", .overflow = work_overflow::shed_oldest}, [&](int&& n) {
     held.pass();
@@ -293,7 +276,7 @@ TEST_CASE("work_pipeline: a full stage sheds the oldest", "[work_pipeline]") {
 }
 
 TEST_CASE("work_pipeline: a stage in the middle sheds for the one before it, whose order is kept", "[work_pipeline]") {
-  barrier held;
+  gate held;
   std::vector<int> out;
   work_pipeline line(stage<int, 8>({.name = "by", .workers = 2}, [](int&& n) { return n; }),
                      stage<int, 2>({.name = "slow", .overflow = work_overflow::shed_newest}, [&](int&& n) {
@@ -329,7 +312,7 @@ TEST_CASE("work_pipeline: over spsc_queue, which an ordered stage of several wor
 
 TEST_CASE("work_pipeline: stop leaves after the item at work, counts the rest, and wakes who waits to push",
           "[work_pipeline]") {
-  barrier held;
+  gate held;
   work_pipeline line(stage<int, 2>({.name = "by"}, [](int&& n) { return n; }),
                      stage<int, 2>({.name = "slow"}, [&](int&&) { held.pass(); }));
   REQUIRE_FALSE(line.start());
